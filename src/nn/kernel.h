@@ -1,0 +1,85 @@
+// A Kernel is one layer on one device for one shape. It asks for memory (Needs) and is then run as a step of a plan over addresses it is handed
+// with every call (Io); it owns nothing but its compiled primitives. Nothing else reaches a kernel: no globals, no other layer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "image/truth.h"
+#include "nn/param.h"
+#include "tensor/tensor.h"
+
+namespace dn {
+
+// How a gradient is delivered. The plan decides: the first writer in time overwrites, later ones accumulate.
+enum class Write { none, overwrite, accumulate };
+
+// What the plan knows when it has a kernel built.
+struct KernelArgs {
+  std::vector<TensorDesc> x;
+  TensorDesc y;
+  bool training = false;       // forward keeps what backward needs; false: inference (batch normalization folded where possible)
+  bool backward = false;       // backward will be called
+  bool frozen = false;         // parameters get no gradient, normalization uses its running statistics
+  std::vector<Write> dx;       // per input
+};
+
+struct Needs {
+  bool x_in_backward = false;        // every x must survive until backward
+  bool y_in_backward = false;        // y must survive until backward
+  std::vector<size_t> saved;         // bytes, forward -> backward
+  size_t forward_scratch = 0;        // bytes, dead after the call
+  size_t backward_scratch = 0;
+};
+
+// What a detection head says of one mini-batch, darknet's per-head line. Sums over its images.
+struct LossReport {
+  double cost = 0;            // what the iteration's loss sums up
+  double iou_sum = 0;         // over the assignments
+  int64_t assigned = 0;       // truth-anchor assignments
+  int64_t truths = 0;         // boxes seen
+  int64_t rewritten = 0;      // assignments that met an already assigned cell
+  double class_loss = 0, iou_loss = 0, total_loss = 0;
+};
+
+struct Io {
+  std::span<const Tensor> x;
+  std::span<const Tensor> dx;              // data is null where Write::none
+  Tensor y, dy;                            // backward may destroy dy; a loss layer has no dy
+  std::span<std::byte* const> saved;       // as asked in Needs, 64-byte aligned
+  std::byte* scratch = nullptr;            // 64-byte aligned
+  std::span<const ParamView> params;       // in the order of Layer::params
+  LossReport* loss = nullptr;              // for layers with a loss
+};
+
+// The numbers of one call.
+struct Pass {
+  bool training = false;
+  Write param_grads = Write::overwrite;    // overwrite in the first mini-batch of a batch, accumulate afterwards
+  int micro_step = 0;                      // index of the mini-batch in its batch
+  uint64_t iteration = 0;
+  uint64_t seed = 0;
+  uint64_t first_image = 0;                // index in the batch of image 0 of this mini-batch; random numbers are drawn per image
+  double progress = 0;                     // iteration / max_batches
+  uint64_t weights_version = 0;            // ParamStore::version
+  std::span<const std::vector<TruthBox>> truth;   // per image of the mini-batch; empty at inference
+  int phase = 0;                           // 0 .. phases-1
+};
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual Needs needs() const = 0;
+  // A schedule may run phase p for every mini-batch of a batch before p+1 (exact full-batch normalization); by default a kernel has one.
+  virtual int forward_phases() const { return 1; }
+  virtual int backward_phases() const { return 1; }
+  virtual void forward(const Io& io, const Pass& pass) = 0;
+  // Reads dy, writes dx as KernelArgs::dx says, writes or accumulates parameter gradients as Pass::param_grads says.
+  virtual void backward(const Io& io, const Pass& pass) = 0;
+  // Activation-sized layout conversions in one forward and backward; the plan sums them up and the intended total is zero.
+  virtual int reorders() const { return 0; }
+};
+
+}  // namespace dn

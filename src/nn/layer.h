@@ -1,0 +1,94 @@
+// A Layer is the device-free description of one cfg section: where its inputs come from, what shape it gives, which parameters it has.
+// Adding one is adding a folder under layers/ and one row to layers/registry.cpp.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/keys.h"
+#include "config/net_spec.h"
+#include "nn/kernel.h"
+#include "nn/param.h"
+#include "tensor/tensor.h"
+
+namespace dn {
+
+class Head;
+namespace cpu {
+class Device;
+}
+
+inline constexpr int kNetworkInput = -1;  // as a source
+
+// Keys that every section understands (compatibility notes 3.2).
+struct LayerCommon {
+  int stopbackward = 0;         // 1: this layer and all before it are frozen; N > 1: for the first N iterations
+  bool onlyforward = false;     // no backward through this layer
+  bool dontload = false;        // the .weights file holds nothing for this layer
+  bool dontloadscales = false;  // ... no scales, means, variances
+  float learning_rate = 1;      // factor on the global rate
+};
+
+class Layer {
+ public:
+  Layer(const Section& section, int index, Problems& problems);  // binds the common keys
+  virtual ~Layer() = default;
+  Layer(const Layer&) = delete;
+  Layer& operator=(const Layer&) = delete;
+
+  const Section& section() const { return section_; }
+  const std::string& type() const { return section_.type; }
+  int index() const { return index_; }
+  const LayerCommon& common() const { return common_; }
+  std::string where() const;   // "layer 57 (cfg/y.cfg:402: [convolutional])"
+
+  // Indexes of the layers read, in the order of KernelArgs::x. Default: the one before.
+  virtual std::vector<int> sources() const { return {index_ - 1}; }
+  // Output for these inputs (same n). Throws Error, place first, when they do not fit.
+  virtual Shape output_shape(std::span<const Shape> in) const = 0;
+  virtual std::vector<ParamSpec> params(std::span<const Shape> /*in*/) const { return {}; }
+  // The output is the only input itself, under another index: no memory, no step.
+  virtual bool is_view() const { return false; }
+  virtual double forward_flops(std::span<const Shape> /*in*/) const { return 0; }  // 2 x multiply-adds, for in.n images
+  virtual std::string summary(std::span<const Shape> /*in*/) const { return {}; }   // for describe: "32  3x3/2  leaky"
+  virtual bool resizable() const { return true; }        // may change its input size during a run (random=1)
+  // Storage other than the device's blocked one. Only the first layer may read plain NCHW; only heads and losses write it.
+  virtual bool reads_plain(const Shape& /*in*/) const { return false; }
+  virtual bool writes_plain() const { return false; }
+  // The layer makes a gradient of its own in training (loss), so backward starts here.
+  virtual bool has_loss() const { return false; }
+  virtual const Head* head() const { return nullptr; }
+
+ private:
+  Section section_;
+  int index_;
+  LayerCommon common_;
+};
+
+std::vector<KeyHelp> common_key_help();
+
+// Turns darknet's layer reference into an absolute index: negative counts back from `index`. Reports a problem (and gives kNetworkInput) when
+// it is not the index of an earlier layer.
+int resolve_layer(const Section& section, const Entry& entry, int written, int index, Problems& problems);
+
+// One row of layers/registry.cpp.
+struct LayerType {
+  std::string_view name;
+  std::unique_ptr<Layer> (*parse)(const Section&, const NetSpec&, int index, Problems&);
+  std::unique_ptr<Kernel> (*compile_cpu)(const Layer&, cpu::Device&, const KernelArgs&);
+  std::vector<KeyHelp> (*keys)();
+};
+
+// L provides: static std::unique_ptr<L> parse(const Section&, const NetSpec&, int, Problems&);
+//             static std::unique_ptr<Kernel> compile_cpu(const L&, cpu::Device&, const KernelArgs&);   static std::vector<KeyHelp> keys();
+template <class L>
+constexpr LayerType layer_type(std::string_view name) {
+  return {name,
+          [](const Section& s, const NetSpec& net, int index, Problems& p) -> std::unique_ptr<Layer> { return L::parse(s, net, index, p); },
+          [](const Layer& layer, cpu::Device& device, const KernelArgs& args) { return L::compile_cpu(static_cast<const L&>(layer), device, args); },
+          [] { return L::keys(); }};
+}
+
+}  // namespace dn

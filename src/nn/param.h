@@ -1,0 +1,68 @@
+// Everything learned is flat: one array of values, one of gradients, one of each optimizer state, all with the same index.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace dn {
+
+enum class ParamRole { bias, scale, running_mean, running_variance, weight };
+
+enum class Init { zero, one, uniform };
+
+// What a layer asks for; listed in the order of the .weights file.
+struct ParamSpec {
+  std::string name;        // "biases", "scales", "rolling_mean", "rolling_variance", "weights"
+  ParamRole role = ParamRole::weight;
+  size_t count = 0;        // floats, canonical order (OIHW for convolution weights)
+  Init init = Init::zero;
+  double init_range = 0;   // uniform in [-range, range]
+  bool decays = false;     // weight decay applies
+  float clip_gradient = 0; // >0: the summed gradient is clamped to +-this before the update
+};
+
+struct ParamSegment {
+  int layer = 0;
+  ParamSpec spec;
+  size_t offset = 0;       // into values and grads
+  bool trained() const { return spec.role != ParamRole::running_mean && spec.role != ParamRole::running_variance; }
+};
+
+class ParamStore {
+ public:
+  void add(int layer, const ParamSpec& spec);       // before allocate()
+  void allocate();                                  // values zero, no gradients yet
+  void allocate_grads();                            // on the first training plan
+  void initialize(uint64_t seed);                   // each segment from its own stream
+
+  const std::vector<ParamSegment>& segments() const { return segments_; }
+  std::vector<const ParamSegment*> of_layer(int layer) const;
+  size_t count() const { return count_; }           // floats
+  std::span<float> values() { return values_; }
+  std::span<const float> values() const { return values_; }
+  std::span<float> grads() { return grads_; }       // true gradient of the loss summed over the batch's images
+  std::span<float> values(const ParamSegment& s) { return std::span(values_).subspan(s.offset, s.spec.count); }
+  std::span<const float> values(const ParamSegment& s) const { return std::span(values_).subspan(s.offset, s.spec.count); }
+  std::span<float> grads(const ParamSegment& s) { return std::span(grads_).subspan(s.offset, s.spec.count); }
+
+  // Increases whenever weights change, so that kernels repack their copies lazily.
+  uint64_t version() const { return version_; }
+  void touch() { ++version_; }
+
+ private:
+  std::vector<ParamSegment> segments_;
+  std::vector<float> values_, grads_;
+  size_t count_ = 0;
+  uint64_t version_ = 1;
+};
+
+// A kernel's view of one of its parameters. grad is empty outside training.
+struct ParamView {
+  std::span<float> value, grad;
+};
+
+}  // namespace dn
