@@ -51,6 +51,7 @@ struct Io {
   std::span<std::byte* const> saved;       // as asked in Needs, 64-byte aligned
   std::byte* scratch = nullptr;            // 64-byte aligned
   std::span<const ParamView> params;       // in the order of Layer::params
+  int64_t* norm_updates = nullptr;         // how often the layer's running statistics moved (ParamStore::norm_updates)
   LossReport* loss = nullptr;              // for layers with a loss
 };
 

@@ -51,11 +51,19 @@ class ParamStore {
 
   // Increases whenever weights change, so that kernels repack their copies lazily.
   uint64_t version() const { return version_; }
-  void touch() { ++version_; }
+  void touch();
+
+  // Updates of a layer's running statistics so far; the first ones weigh 1/t (normalization warm start). Loading a layer sets it to kWarm.
+  static constexpr int64_t kWarm = int64_t{1} << 40;
+  int64_t& norm_updates(int layer) {
+    if (norm_updates_.size() <= static_cast<size_t>(layer)) norm_updates_.resize(static_cast<size_t>(layer) + 1);
+    return norm_updates_[static_cast<size_t>(layer)];
+  }
 
  private:
   std::vector<ParamSegment> segments_;
   std::vector<float> values_, grads_;
+  std::vector<int64_t> norm_updates_;
   size_t count_ = 0;
   uint64_t version_ = 1;
 };

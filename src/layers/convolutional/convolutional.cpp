@@ -1,0 +1,108 @@
+#include "layers/convolutional/convolutional.h"
+
+#include <cmath>
+
+namespace dn {
+namespace {
+
+const Key<ConvolutionalSpec> kKeys[] = {
+    {"filters", &ConvolutionalSpec::filters, 1, 65536, "output channels"},
+    {"groups", &ConvolutionalSpec::groups, 1, 65536, "input and output channels are cut into this many independent groups"},
+    {"size", &ConvolutionalSpec::size, 1, 63, "side of the square kernel"},
+    {"stride", &ConvolutionalSpec::stride, 1, 64, "step of the kernel in both directions"},
+    {"stride_x", &ConvolutionalSpec::stride_x, 1, 64, "horizontal step (default: stride)"},
+    {"stride_y", &ConvolutionalSpec::stride_y, 1, 64, "vertical step (default: stride)"},
+    {"dilation", &ConvolutionalSpec::dilation, 1, 64, "distance between kernel taps"},
+    {"pad", &ConvolutionalSpec::pad, 0, 1, "1: padding = size / 2"},
+    {"padding", &ConvolutionalSpec::padding, 0, 64, "zero border on each side, when pad is 0"},
+    {"batch_normalize", &ConvolutionalSpec::batch_normalize, 0, 1, "1: batch normalization over the mini-batch"},
+    {"activation", &ConvolutionalSpec::activation, 0, 0, "activation function", activation_names()},
+};
+
+constexpr ForeignKey kForeign[] = {
+    {"cbn", "0", true, "cross mini-batch normalization is not built yet"},
+    {"share_index", "-1", true, "shared weights are not built yet"},
+    {"antialiasing", "0", true, "not built yet"},
+    {"binary", "0", true, "not built yet"},
+    {"xnor", "0", true, "not built yet"},
+    {"bin_output", "0", false, "binary outputs need xnor, which is not built"},
+    {"assisted_excitation", "0", true, "not built yet"},
+    {"sway", "0", true, "deformed kernels are not built"},
+    {"rotate", "0", true, "deformed kernels are not built"},
+    {"stretch", "0", true, "deformed kernels are not built"},
+    {"stretch_sway", "0", true, "deformed kernels are not built"},
+    {"angle", "*", false, ""},
+    {"grad_centr", "0", false, "gradient centralization is not built: trained without it"},
+    {"reverse", "0", true, "not built"},
+    {"coordconv", "0", true, "not built"},
+    {"flipped", "0", true, "transposed weight files are not read"},
+    {"dot", "*", false, ""},
+    {"stream", "*", false, ""},
+    {"wait_stream", "*", false, ""},
+};
+
+}  // namespace
+
+std::vector<KeyHelp> Convolutional::keys() { return key_help<ConvolutionalSpec>(kKeys); }
+
+std::unique_ptr<Convolutional> Convolutional::parse(const Section& section, const NetSpec&, int index, Problems& problems) {
+  std::unique_ptr<Convolutional> layer(new Convolutional(section, index, problems));
+  ConvolutionalSpec& s = layer->spec_ = bind<ConvolutionalSpec>(section, kKeys, problems);
+  bind_foreign(section, kForeign, problems);
+  finish(section, problems);
+  layer->activation_ = problems.failed() ? Activation::linear : activation_from_name(s.activation);
+  if (s.stride_x == 0) s.stride_x = s.stride;
+  if (s.stride_y == 0) s.stride_y = s.stride;
+  if (s.pad) s.padding = s.size / 2;
+  if (s.size == 1) s.dilation = 1;
+  if (s.filters % s.groups != 0)
+    problems.error(concat(section.where(), " filters = ", s.filters, ": not divisible into groups = ", s.groups, "; expected a multiple of ", s.groups));
+  if (s.dilation > 1 && (s.size % 2 == 0 || s.padding != (s.size - 1) / 2))
+    problems.error(concat(section.where(), " dilation = ", s.dilation, ": needs an odd size with pad = 1; size = ", s.size, ", padding = ", s.padding));
+  return layer;
+}
+
+Shape Convolutional::output_shape(std::span<const Shape> in) const {
+  const Shape& x = in[0];
+  const ConvolutionalSpec& s = spec_;
+  if (x.c % s.groups != 0)
+    fail(section().where(), " groups = ", s.groups, ": the ", x.c, " channels of layer ", index() - 1, " cannot be cut so; expected a divisor of ", x.c);
+  const int w = x.w + 2 * s.padding - s.size, h = x.h + 2 * s.padding - s.size;
+  if (w < 0 || h < 0)
+    fail(section().where(), " size = ", s.size, ": larger than the padded input of ", x.w + 2 * s.padding, " x ", x.h + 2 * s.padding,
+         "; expected at most ", std::min(x.w, x.h) + 2 * s.padding, " (input ", x.text(), ")");
+  return {x.n, s.filters, h / s.stride_y + 1, w / s.stride_x + 1};
+}
+
+std::vector<ParamSpec> Convolutional::params(std::span<const Shape> in) const {
+  const size_t filters = static_cast<size_t>(spec_.filters), side = static_cast<size_t>(spec_.size);
+  const size_t fan_in = side * side * static_cast<size_t>(in[0].c / spec_.groups);
+  std::vector<ParamSpec> out{{"biases", ParamRole::bias, filters, Init::zero}};
+  if (normalized()) {
+    out.push_back({"scales", ParamRole::scale, filters, Init::one});
+    out.push_back({"rolling_mean", ParamRole::running_mean, filters, Init::zero});
+    out.push_back({"rolling_variance", ParamRole::running_variance, filters, Init::zero});
+  }
+  out.push_back({"weights", ParamRole::weight, checked_product({filters, fan_in}), Init::uniform, std::sqrt(2.0 / static_cast<double>(fan_in)), true});
+  return out;
+}
+
+double Convolutional::forward_flops(std::span<const Shape> in) const {
+  const Shape y = output_shape(in);
+  return 2.0 * spec_.size * spec_.size * (in[0].c / spec_.groups) * static_cast<double>(y.count());
+}
+
+std::string Convolutional::summary(std::span<const Shape>) const {
+  const ConvolutionalSpec& s = spec_;
+  std::string text = concat(s.filters, "  ", s.size, "x", s.size);
+  if (s.stride_x != s.stride_y)
+    text += concat("/", s.stride_x, "x", s.stride_y);
+  else if (s.stride_x != 1)
+    text += concat("/", s.stride_x);
+  if (s.dilation > 1) text += concat("  dilation ", s.dilation);
+  if (s.groups > 1) text += concat("  groups ", s.groups);
+  if (normalized()) text += "  bn";
+  return concat(text, "  ", s.activation);
+}
+
+}  // namespace dn

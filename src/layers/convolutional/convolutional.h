@@ -1,0 +1,47 @@
+// [convolutional]: y = activate(norm(conv(x))), or activate(conv(x) + bias) without batch_normalize. Cross-correlation; weights [O, I/groups, k, k].
+//   out = (in + 2 padding - size) / stride + 1; dilation spreads the taps and the padding alike, so it needs padding = (size - 1) / 2.
+// Backward keeps x and the convolution's output; z = gamma xh + beta is recomputed. The unit of fusion: normalise + activate is one sweep.
+//   [convolutional]
+//   batch_normalize=1
+//   filters=32
+//   size=3
+//   stride=1
+//   pad=1
+//   activation=leaky
+#pragma once
+
+#include "nn/activation.h"
+#include "nn/layer.h"
+
+namespace dn {
+
+struct ConvolutionalSpec {
+  int filters = 1, groups = 1, size = 1, stride = 1, stride_x = 0, stride_y = 0, dilation = 1, padding = 0;
+  bool pad = false;
+  int batch_normalize = 0;
+  std::string activation = "logistic";
+};
+
+class Convolutional : public Layer {
+ public:
+  static std::unique_ptr<Convolutional> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
+  static std::unique_ptr<Kernel> compile_cpu(const Convolutional& layer, cpu::Device& device, const KernelArgs& args);
+  static std::vector<KeyHelp> keys();
+
+  Shape output_shape(std::span<const Shape> in) const override;
+  std::vector<ParamSpec> params(std::span<const Shape> in) const override;
+  double forward_flops(std::span<const Shape> in) const override;
+  std::string summary(std::span<const Shape> in) const override;
+  bool reads_plain(const Shape& in) const override { return in.c <= 3 && spec_.groups == 1; }
+
+  const ConvolutionalSpec& spec() const { return spec_; }   // strides and padding resolved
+  bool normalized() const { return spec_.batch_normalize != 0; }
+  Activation activation() const { return activation_; }
+
+ private:
+  Convolutional(const Section& section, int index, Problems& problems) : Layer(section, index, problems) {}
+  ConvolutionalSpec spec_;
+  Activation activation_ = Activation::linear;
+};
+
+}  // namespace dn

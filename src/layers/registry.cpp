@@ -1,0 +1,22 @@
+#include "layers/registry.h"
+
+#include "layers/convolutional/convolutional.h"
+
+namespace dn {
+namespace {
+
+constexpr LayerType kTypes[] = {
+    layer_type<Convolutional>("convolutional"),
+};
+
+}  // namespace
+
+std::span<const LayerType> layer_types() { return kTypes; }
+
+const LayerType* find_layer_type(std::string_view name) {
+  for (const LayerType& type : kTypes)
+    if (type.name == name) return &type;
+  return nullptr;
+}
+
+}  // namespace dn

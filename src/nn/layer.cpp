@@ -1,0 +1,42 @@
+#include "nn/layer.h"
+
+namespace dn {
+namespace {
+
+constexpr Key<LayerCommon> kCommonKeys[] = {
+    {"stopbackward", &LayerCommon::stopbackward, 0, 1e9, "1: this layer and all before it are frozen; N > 1: for the first N iterations"},
+    {"onlyforward", &LayerCommon::onlyforward, 0, 1, "no gradient through this layer"},
+    {"dontload", &LayerCommon::dontload, 0, 1, "a .weights file holds nothing for this layer"},
+    {"dontloadscales", &LayerCommon::dontloadscales, 0, 1, "a .weights file holds no scales, means and variances for this layer"},
+    {"learning_rate", &LayerCommon::learning_rate, 0, 1e6, "factor on the learning rate of this layer"},
+};
+
+constexpr ForeignKey kCommonForeign[] = {
+    {"clip", "0", false, "weight clipping is not built yet: trained without it"},
+    {"dont_update", "0", false, "not built yet: the layer is updated from the start"},
+    {"burnin_update", "0", false, "not built yet: the layer is updated from the start"},
+    {"train_only_bn", "0", true, "not built yet"},
+};
+
+}  // namespace
+
+Layer::Layer(const Section& section, int index, Problems& problems)
+    : section_(section), index_(index), common_(bind<LayerCommon>(section, kCommonKeys, problems)) {
+  bind_foreign(section, kCommonForeign, problems);
+  section_.known = section.known;
+}
+
+std::string Layer::where() const { return concat("layer ", index_, " (", section_.where(), ")"); }
+
+std::vector<KeyHelp> common_key_help() { return key_help<LayerCommon>(kCommonKeys); }
+
+int resolve_layer(const Section& section, const Entry& entry, int written, int index, Problems& problems) {
+  const int absolute = written < 0 ? index + written : written;
+  if (absolute >= 0 && absolute < index) return absolute;
+  problems.error(section, entry, concat(written, " is not an earlier layer"),
+                 index == 0 ? std::string("no reference: this is the first layer")
+                            : concat("0..", index - 1, " or -1..-", index, " (this is layer ", index, ")"));
+  return kNetworkInput;
+}
+
+}  // namespace dn

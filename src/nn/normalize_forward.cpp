@@ -1,0 +1,135 @@
+// Statistics and normalise + activate (see nn/normalize.h).
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "nn/normalize_forward.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "device/cpu/parallel.h"
+#include "nn/activation-inl.h"
+#include "nn/normalize.h"
+#include "nn/normalize_pieces.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace dn {
+namespace HWY_NAMESPACE {
+
+// Mean and M2 of each lane over `pixels` pixels of one channel block, in float: the tile is small and read twice from the cache.
+template <int B>
+void tile_moments(const float* x, size_t pixels, float* mean, float* m2) {
+  const hn::CappedTag<float, B> d;
+  const size_t lanes = hn::Lanes(d);
+  const auto scale = hn::Set(d, 1.0f / static_cast<float>(pixels));
+  for (size_t lane = 0; lane < B; lane += lanes) {
+    auto a = hn::Zero(d), b = a, c = a, e = a;
+    size_t p = 0;
+    for (; p + 4 <= pixels; p += 4) {
+      a = hn::Add(a, hn::Load(d, x + p * B + lane));
+      b = hn::Add(b, hn::Load(d, x + (p + 1) * B + lane));
+      c = hn::Add(c, hn::Load(d, x + (p + 2) * B + lane));
+      e = hn::Add(e, hn::Load(d, x + (p + 3) * B + lane));
+    }
+    for (; p < pixels; ++p) a = hn::Add(a, hn::Load(d, x + p * B + lane));
+    const auto mu = hn::Mul(hn::Add(hn::Add(a, b), hn::Add(c, e)), scale);
+    a = b = c = e = hn::Zero(d);
+    const auto square = [&](size_t at, auto sum) HWY_ATTR {
+      const auto v = hn::Sub(hn::Load(d, x + at * B + lane), mu);
+      return hn::MulAdd(v, v, sum);
+    };
+    for (p = 0; p + 4 <= pixels; p += 4) a = square(p, a), b = square(p + 1, b), c = square(p + 2, c), e = square(p + 3, e);
+    for (; p < pixels; ++p) a = square(p, a);
+    hn::Store(mu, d, mean + lane);
+    hn::Store(hn::Add(hn::Add(a, b), hn::Add(c, e)), d, m2 + lane);
+  }
+}
+
+template <int B>
+void piece_moments(const float* x, size_t pixels, Moments* out) {
+  constexpr size_t kTile = 256;  // pixels; 16 KiB at block 16
+  alignas(64) float mean[B], m2[B];
+  for (size_t from = 0; from < pixels; from += kTile) {
+    const size_t count = std::min(kTile, pixels - from);
+    tile_moments<B>(x + from * B, count, mean, m2);
+    for (int lane = 0; lane < B; ++lane) out[lane].merge({static_cast<double>(count), mean[lane], m2[lane]});
+  }
+}
+
+void PieceMoments(int block, const float* x, size_t pixels, Moments* out) {
+  if (block == 16)
+    piece_moments<16>(x, pixels, out);
+  else
+    piece_moments<8>(x, pixels, out);
+}
+
+template <int B, Activation A>
+void piece_activate(const float* x, float* y, size_t pixels, const float* mean, const float* scale, const float* shift) {
+  const hn::CappedTag<float, B> d;
+  for (size_t lane = 0; lane < B; lane += hn::Lanes(d)) {
+    const auto mu = hn::LoadU(d, mean + lane), k = hn::LoadU(d, scale + lane), b = hn::LoadU(d, shift + lane);
+    for (size_t i = lane; i < pixels * B; i += B) hn::Store(act<A>(d, hn::MulAdd(hn::Sub(hn::Load(d, x + i), mu), k, b)), d, y + i);
+  }
+}
+
+void PieceActivate(Activation activation, int block, const float* x, float* y, size_t pixels, const float* mean, const float* scale, const float* shift) {
+  dispatch_activation(activation, [&](auto a) {
+    if (block == 16)
+      piece_activate<16, a()>(x, y, pixels, mean, scale, shift);
+    else
+      piece_activate<8, a()>(x, y, pixels, mean, scale, shift);
+  });
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace dn
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace dn {
+
+HWY_EXPORT(PieceMoments);
+HWY_EXPORT(PieceActivate);
+
+void channel_moments(int threads, const Tensor& x, std::span<Moments> moments) {
+  const TensorDesc& desc = x.desc;
+  ensure(desc.block == 8 || desc.block == 16, "statistics of a blocked tensor");
+  const Pieces pieces(desc);
+  const size_t block = static_cast<size_t>(desc.block);
+  std::vector<Moments> partial(pieces.count() * block);
+  cpu::parallel_for(threads, pieces.count(), [&](size_t i) {
+    const Piece piece = pieces[i];
+    HWY_DYNAMIC_DISPATCH(PieceMoments)(desc.block, x.data + piece.offset, piece.pixels, &partial[i * block]);
+  });
+  std::fill(moments.begin(), moments.end(), Moments{});
+  for (size_t i = 0; i < pieces.count(); ++i) {  // by image, then position: the order that the result is defined by
+    const size_t first = static_cast<size_t>(pieces[i].channel);
+    for (size_t lane = 0; lane < block && first + lane < moments.size(); ++lane) moments[first + lane].merge(partial[i * block + lane]);
+  }
+}
+
+void normalize_activate(int threads, const Tensor& x, const ChannelAffine& affine, Activation activation, const Tensor& y) {
+  const TensorDesc& desc = x.desc;
+  ensure((desc.block == 8 || desc.block == 16) && y.desc.count() == desc.count(), "normalise a blocked tensor");
+  const Pieces pieces(desc);
+  cpu::parallel_for(threads, pieces.count(), [&](size_t i) {
+    const Piece piece = pieces[i];
+    const size_t c = static_cast<size_t>(piece.channel);
+    HWY_DYNAMIC_DISPATCH(PieceActivate)
+    (activation, desc.block, x.data + piece.offset, y.data + piece.offset, piece.pixels, affine.mean + c, affine.scale + c, affine.shift + c);
+  });
+  if (activate(activation, 0.0) != 0) clear_padding(threads, y);
+}
+
+void clear_padding(int threads, const Tensor& t) {
+  const TensorDesc& desc = t.desc;
+  const int used = desc.shape.c % desc.block;
+  if (used == 0) return;
+  cpu::parallel_for(threads, static_cast<size_t>(desc.shape.n), [&](size_t n) {
+    float* last = t.data + n * desc.image_stride() + static_cast<size_t>(desc.channel_blocks() - 1) * desc.block_stride();
+    for (size_t p = 0; p < desc.shape.plane(); ++p, last += desc.block) std::fill(last + used, last + desc.block, 0.0f);
+  });
+}
+
+}  // namespace dn
+#endif

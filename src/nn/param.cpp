@@ -1,0 +1,58 @@
+#include "nn/param.h"
+
+#include <atomic>
+
+#include "base/rng.h"
+
+namespace dn {
+namespace {
+
+// Versions are unique over all stores of the process, so a packed copy can never be mistaken for another network's.
+uint64_t next_version() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
+}  // namespace
+
+void ParamStore::add(int layer, const ParamSpec& spec) {
+  ensure(values_.empty(), "parameters are added before allocation");
+  segments_.push_back({layer, spec, count_});
+  // Segments start on a cache line so that vector loops over one never touch another's.
+  count_ += (spec.count + 15) / 16 * 16;
+}
+
+void ParamStore::allocate() {
+  values_.assign(count_, 0.0f);
+  version_ = next_version();
+}
+
+void ParamStore::allocate_grads() {
+  if (grads_.size() != count_) grads_.assign(count_, 0.0f);
+}
+
+void ParamStore::initialize(uint64_t seed) {
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    const ParamSegment& segment = segments_[i];
+    Rng rng(seed, RandomUse::weights, i);
+    for (float& value : values(segment)) {
+      switch (segment.spec.init) {
+        case Init::zero: value = 0; break;
+        case Init::one: value = 1; break;
+        case Init::uniform: value = static_cast<float>(rng.uniform(-segment.spec.init_range, segment.spec.init_range)); break;
+      }
+    }
+  }
+  touch();
+}
+
+std::vector<const ParamSegment*> ParamStore::of_layer(int layer) const {
+  std::vector<const ParamSegment*> found;
+  for (const ParamSegment& segment : segments_)
+    if (segment.layer == layer) found.push_back(&segment);
+  return found;
+}
+
+void ParamStore::touch() { version_ = next_version(); }
+
+}  // namespace dn
