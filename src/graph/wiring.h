@@ -1,0 +1,20 @@
+// Who reads whom, where gradients flow, who overwrites and who accumulates. Pure; derived from a network, once per plan.
+#pragma once
+
+#include <vector>
+
+#include "graph/network.h"
+
+namespace dn {
+
+struct Wiring {
+  std::vector<std::vector<int>> sources;   // per layer, as Layer::sources
+  std::vector<int> root;                   // per layer: the layer whose tensor its output is (itself, or through views; kNetworkInput possible)
+  std::vector<bool> backward;              // per layer: takes part in backward
+  std::vector<std::vector<Write>> dx;      // per layer and source
+  int root_of(int source) const { return source == kNetworkInput ? kNetworkInput : root[static_cast<size_t>(source)]; }
+};
+
+Wiring wire(const Network& network, bool training, int frozen_layers);
+
+}  // namespace dn
