@@ -23,7 +23,7 @@ struct Key {
                               std::vector<float> Spec::*>;
   std::string_view name;
   Member member;
-  double min = 0, max = 0;                            // of the number, or of each element of a list; unused for text and bool (0 or 1)
+  double min = 0, max = 0;                            // of the number, or of each element of a list; equal: no bounds. Not for text and bool (0 or 1)
   std::string_view doc;
   std::span<const std::string_view> choices = {};     // allowed values of a text key; empty: any
 };
@@ -32,13 +32,14 @@ struct Key {
 // Any other value is refused, or passes with one warning that says why it changes nothing here.
 struct ForeignKey {
   std::string_view name;
-  std::string_view neutral;  // comma list of values, "*" = any
+  std::string_view neutral;  // comma list of values, compared as numbers where both are; "*" = any, empty = none
   bool refuse = false;       // otherwise warn
   std::string_view reason;
 };
 
 namespace detail {
-// Each parses one value strictly (the whole text) and reports a problem; the value is unchanged then.
+// Each parses one value strictly (the whole text) and reports a problem; the value is unchanged then. A whole number may carry an empty
+// fraction (64.0) but no exponent: the family reads 1e3 as 1 there. Lists tolerate blanks and one comma at the end.
 void read_value(const Section&, const Entry&, double min, double max, int& value, Problems&);
 void read_value(const Section&, const Entry&, double min, double max, bool& value, Problems&);
 void read_value(const Section&, const Entry&, double min, double max, float& value, Problems&);
@@ -76,7 +77,7 @@ void bind_foreign(const Section& section, std::span<const ForeignKey> keys, Prob
 
 // Unknown keys: a warning with the nearest known name, or an error when `strict_keys()` is on (-strict).
 void finish(const Section& section, Problems& problems);
-void set_strict_keys(bool strict);
+void set_strict_keys(bool on);
 
 // One row of `describe SECTION`: name, default, range, meaning.
 struct KeyHelp {

@@ -4,6 +4,7 @@
 // with # or ; are comments, and so is everything from a # inside a value. CRLF, a BOM and a missing last newline are harmless.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,11 +30,13 @@ struct Section {
   std::string where(const Entry& entry) const;        // cfg/y.cfg:14: [convolutional] size = 0
 };
 
-// Collects everything wrong with a file so that the user sees it in one run, as from a compiler.
+// Collects everything wrong with a file so that the user sees it in one run, as from a compiler. The same text is kept once; after 100 the rest
+// is only counted, so a file of rubbish costs neither memory nor a flooded screen.
 class Problems {
  public:
   void error(std::string message);     // complete text, place first
   void warning(std::string message);
+  // PLACE: PROBLEM; expected EXPECTED. Either of the two may be empty.
   void error(const Section& section, const Entry& entry, std::string_view problem, std::string_view expected = {});
   bool failed() const { return !errors_.empty(); }
   const std::vector<std::string>& errors() const { return errors_; }
@@ -43,7 +46,14 @@ class Problems {
 
  private:
   std::vector<std::string> errors_, warnings_;
+  int64_t more_errors_ = 0, more_warnings_ = 0;  // beyond the limit
 };
+
+inline constexpr uint64_t kMaxCfgFile = 16ull << 20;
+inline constexpr size_t kMaxSections = 10000, kMaxKeys = 1000;  // sections of a file, keys of a section
+
+// A value as a message may show it: control characters replaced, cut after about 100 bytes.
+std::string shown(std::string_view text);
 
 // Splits a cfg into sections. Syntax errors go to `problems`. Throws Error when the file cannot be read.
 std::vector<Section> read_sections(const fs::path& path, Problems& problems);

@@ -1,0 +1,73 @@
+// Tables of names. Sources: the family's parser as described in the compatibility notes 3.1 (section names) and 3.3 ([net] keys).
+#include "config/compat.h"
+
+#include <utility>
+
+namespace dn {
+namespace {
+
+constexpr std::pair<std::string_view, std::string_view> kSectionAliases[] = {
+    {"network", "net"},       {"conv", "convolutional"},          {"conn", "connected"}, {"max", "maxpool"},
+    {"avg", "avgpool"},       {"local_avg", "local_avgpool"},     {"soft", "softmax"},   {"lrn", "normalization"},
+    {"silence", "empty"},
+};
+
+// None is refused: a published cfg must still test, describe and train; what is left out is said once. A key of a group ("B1" of adam) is
+// neutral with any value, for the key that switches its group on ("adam") speaks for it.
+constexpr ForeignKey kForeignNetKeys[] = {
+    // would change what is learned
+    {"adam", "0", false, "Adam is not built, training uses SGD with momentum"},
+    {"B1", "*"},
+    {"B2", "*"},
+    {"eps", "*"},
+    {"mosaic", "0", false, "mosaic augmentation is not built, training goes without it"},
+    {"mosaic_bound", "*"},
+    {"mixup", "0", false, "mixup augmentation is not built, training goes without it"},
+    {"cutmix", "0", false, "cutmix augmentation is not built, training goes without it (the family has none for detectors either)"},
+    {"blur", "0", false, "blur augmentation is not built, training goes without it"},
+    {"gaussian_noise", "0", false, "noise augmentation is not built, training goes without it"},
+    {"ema_alpha", "0", false, "averaged weights (EMA) are not built, training goes without them"},
+    {"time_steps", "0,1", false, "training on sequences is not built, every image stands for itself"},
+    {"track", "0", false, "training on sequences is not built, every image stands for itself"},
+    {"augment_speed", "*"},
+    {"sequential_subdivisions", "0,1", false, "training on sequences is not built, every image stands for itself"},
+    {"seq_scales", "1", false, "training on sequences is not built, every image stands for itself"},
+    {"contrastive", "0", false, "contrastive training is not built, training goes without it"},
+    {"contrastive_jit_flip", "*"},
+    {"contrastive_color", "*"},
+    {"unsupervised", "0", false, "unsupervised training is not built, training goes without it"},
+    {"dynamic_minibatch", "0", false, "the mini-batch keeps its size at every input size"},
+    {"label_smooth_eps", "0", false, "the key of classifiers; a detector has label_smooth_eps in [yolo]"},
+    {"equidistant_point", "0", false, "rejection of bad labels is not built, every label is learned"},
+    {"badlabels_rejection_percentage", "0", false, "rejection of bad labels is not built, every label is learned"},
+    {"num_sigmas_reject_badlabels", "0", false, "rejection of bad labels is not built, every label is learned"},
+    {"weights_reject_freq", "0", false, "similar filters are not re-initialized"},
+    {"adversarial_lr", "0", false, "adversarial training is not built, training goes without it"},
+    {"attention", "0", false, "adversarial training is not built, training goes without it"},
+    {"try_fix_nan", "0", false, "a NaN is never replaced, it ends the training with a message"},
+    // mean nothing here or to a detector
+    {"loss_scale", "1", false, "arithmetic is FP32, which needs no loss scaling"},
+    {"optimized_memory", "0", false, "memory is always planned"},
+    {"workspace_size_limit_MB", "1024", false, "memory is always planned"},
+    {"use_cuda_graph", "0", false, "it changes no result"},
+    {"show_receptive_field", "0", false, "nothing prints it"},
+    {"inputs", "", false, "the input is width x height x channels"},
+    {"angle", "0", false, "detectors do not rotate, in the family neither"},
+    {"aspect", "1", false, "only classifiers crop by aspect"},
+    {"center", "0", false, "only classifiers crop"},
+    {"max_crop", "", false, "only classifiers crop"},
+    {"min_crop", "", false, "only classifiers crop"},
+    {"max_epochs", "", false, "max_batches says how long training lasts"},
+};
+
+}  // namespace
+
+std::string_view section_type(std::string_view name) {
+  for (const auto& [other, type] : kSectionAliases)
+    if (other == name) return type;
+  return name;
+}
+
+std::span<const ForeignKey> foreign_net_keys() { return kForeignNetKeys; }
+
+}  // namespace dn

@@ -1,0 +1,120 @@
+// The key table of [net] and the rules between its keys.
+#include "config/net_spec.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "config/compat.h"
+
+namespace dn {
+namespace {
+
+constexpr double kMany = 2147483647;
+constexpr std::string_view kPolicies[] = {"constant", "step", "steps", "exp", "poly", "sig", "sigmoid", "random", "sgdr"};
+
+constexpr Key<NetSpec> kKeys[] = {
+    {"batch", &NetSpec::batch, 1, 65536, "images of one weight update"},
+    {"subdivisions", &NetSpec::subdivisions, 1, 65536, "mini-batches that a batch is cut into; a divisor of batch"},
+    {"max_batches", &NetSpec::max_batches, 0, kMany, "iterations (weight updates) of the whole training"},
+    {"width", &NetSpec::width, 1, 16384, "input width in pixels; required"},
+    {"height", &NetSpec::height, 1, 16384, "input height in pixels; required"},
+    {"channels", &NetSpec::channels, 1, 4, "input channels; 3 for color pictures, 1 for gray"},
+    {"learning_rate", &NetSpec::learning_rate, 0, kMany, "rate at iteration burn_in, before the policy changes it"},
+    {"momentum", &NetSpec::momentum, 0, 1, "share of the last update in the next; below 1"},
+    {"decay", &NetSpec::decay, 0, 1, "weight decay (L2), on weights only"},
+    {"policy", &NetSpec::policy, 0, 0, "how the rate changes with the iteration", kPolicies},
+    {"burn_in", &NetSpec::burn_in, 0, kMany, "iterations of rising rate at the beginning: rate x (iteration / burn_in)^power"},
+    {"power", &NetSpec::power, -100, 100, "exponent of burn_in and of the policies poly and random"},
+    {"step", &NetSpec::step, 0, kMany, "policy step: iterations between changes; sigmoid: its center"},
+    {"scale", &NetSpec::scale, 0, kMany, "policy step: factor of each change"},
+    {"steps", &NetSpec::steps, -1, kMany, "policy steps: iterations at which the rate changes, increasing"},
+    {"scales", &NetSpec::scales, 0, kMany, "policy steps: factor at each of the steps"},
+    {"gamma", &NetSpec::gamma, -1000, 1000, "policy exp: factor of each iteration; sigmoid: steepness"},
+    {"learning_rate_min", &NetSpec::learning_rate_min, 0, kMany, "policy sgdr: rate at the end of a cycle"},
+    {"sgdr_cycle", &NetSpec::sgdr_cycle, 0, kMany, "policy sgdr: iterations of the first cosine cycle; 0: max_batches"},
+    {"sgdr_mult", &NetSpec::sgdr_mult, 1, 1000, "policy sgdr: growth of the cycle from one to the next"},
+    {"flip", &NetSpec::flip, 0, 0, "mirror every second picture"},
+    {"hue", &NetSpec::hue, 0, 1, "hue is turned by up to +- this share of the circle"},
+    {"saturation", &NetSpec::saturation, .01, 100, "saturation is multiplied or divided by up to this; 1: unchanged"},
+    {"exposure", &NetSpec::exposure, .01, 100, "brightness is multiplied or divided by up to this; 1: unchanged"},
+    {"letter_box", &NetSpec::letter_box, 0, 0, "keep the aspect of a picture and pad it with gray"},
+    {"resize_step", &NetSpec::resize_step, 1, 1024, "random input sizes are multiples of this"},
+    {"max_chart_loss", &NetSpec::max_chart_loss, 0, kMany, "top of the chart's loss axis"},
+};
+
+void check_size(const Section& section, std::string_view key, Problems& problems) {
+  if (!section.find(key)) problems.error(concat(section.where(), ": no ", key, "; expected ", key, " = 1..16384"));
+}
+
+// False when the key's value was refused; rules that compare it with others would only repeat the message.
+bool accepted(const Section& section, std::string_view key, int value) {
+  const Entry* entry = section.find(key);
+  return !entry || parse_real(entry->value) == value;
+}
+
+void check_subdivisions(const NetSpec& net, const Section& section, Problems& problems) {
+  if (net.batch % net.subdivisions == 0 || !accepted(section, "batch", net.batch)) return;
+  int below = std::min(net.subdivisions, net.batch), above = net.subdivisions;
+  while (net.batch % below != 0) --below;  // 1 divides
+  while (above < net.batch && net.batch % above != 0) ++above;
+  const std::string expected = above <= net.batch ? concat(below, " or ", above) : concat("at most ", below);
+  problems.error(section, *section.find("subdivisions"), concat("does not divide batch = ", net.batch), expected);
+}
+
+void check_steps(const NetSpec& net, const Section& section, Problems& problems) {
+  const Entry *steps = section.find("steps"), *scales = section.find("scales"), *policy = section.find("policy");
+  if (net.policy == "steps") {
+    for (auto [entry, name] : {std::pair(steps, "steps"), std::pair(scales, "scales")})
+      if (!entry) problems.error(section, *policy, concat("no ", name), "steps and scales");
+    if (steps && scales && !net.steps.empty() && !net.scales.empty() && net.steps.size() != net.scales.size())
+      problems.error(section, *scales, concat(net.scales.size(), " scales for ", net.steps.size(), " steps"), "as many scales as steps");
+  }
+  if (!steps) return;
+  if (std::adjacent_find(net.steps.begin(), net.steps.end(), std::greater_equal<>()) != net.steps.end())
+    problems.error(section, *steps, {}, "increasing iterations");
+}
+
+struct PolicyKey {
+  std::string_view key, policies;  // that use it, with a comma after each
+};
+constexpr PolicyKey kPolicyKeys[] = {
+    {"steps", "steps,"}, {"scales", "steps,"},     {"step", "step,sig,sigmoid,"}, {"scale", "step,"},
+    {"gamma", "exp,sig,sigmoid,"}, {"learning_rate_min", "sgdr,"}, {"sgdr_cycle", "sgdr,"}, {"sgdr_mult", "sgdr,"},
+};
+
+// `steps` without `policy=steps` trains at a constant rate: worth a word.
+void check_policy(const NetSpec& net, const Section& section, Problems& problems) {
+  if (const Entry* policy = section.find("policy"); policy && policy->value != net.policy) return;  // refused already
+  for (const PolicyKey& row : kPolicyKeys) {
+    const Entry* entry = section.find(row.key);
+    if (!entry || row.policies.find(concat(net.policy, ",")) != std::string_view::npos) continue;
+    problems.warning(concat(section.where(*entry), ": not used by policy = ", net.policy));
+  }
+  const Entry* step = section.find("step");
+  if (net.policy == "step" && net.step < 1) problems.error(section, *step, {}, "1 or more with policy = step");
+  if (const Entry* burn_in = section.find("burn_in"); burn_in && net.max_batches > 0 && net.burn_in > net.max_batches)
+    problems.warning(concat(section.where(*burn_in), ": longer than max_batches = ", net.max_batches, ": the rate never reaches learning_rate"));
+}
+
+}  // namespace
+
+NetSpec bind_net(const Section& section, Problems& problems) {
+  NetSpec net = bind<NetSpec>(section, kKeys, problems);
+  bind_foreign(section, foreign_net_keys(), problems);
+  finish(section, problems);
+  check_size(section, "width", problems);
+  check_size(section, "height", problems);
+  check_subdivisions(net, section, problems);
+  check_steps(net, section, problems);
+  check_policy(net, section, problems);
+  if (net.momentum >= 1) problems.error(section, *section.find("momentum"), {}, "0 up to, but not, 1");
+  net.section = section;
+  return net;
+}
+
+std::vector<KeyHelp> net_key_help() { return key_help<NetSpec>(kKeys); }
+
+}  // namespace dn
