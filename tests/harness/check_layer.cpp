@@ -332,11 +332,12 @@ void check_inference(const Case& c, const Reference& reference, cpu::Device& dev
 
 std::unique_ptr<Layer> parse_layer(const std::string& text, int index) {
   Problems problems;
-  const std::vector<Section> sections = parse_sections(text, "case", problems);
-  ensure(sections.size() == 1, "a test case is one section");
-  const LayerType* type = find_layer_type(sections[0].type);
-  ensure(type != nullptr, concat("no layer type ", sections[0].type));
-  std::unique_ptr<Layer> layer = type->parse(sections[0], NetSpec{}, index, problems);
+  const std::vector<Section> sections = parse_sections("[net]\n" + text, "case", problems);
+  ensure(sections.size() == 2, "a test case is one section");
+  const Section& section = sections[1];
+  const LayerType* type = find_layer_type(section.type);
+  ensure(type != nullptr, concat("no layer type ", section.type));
+  std::unique_ptr<Layer> layer = type->parse(section, NetSpec{}, index, problems);
   problems.settle();
   return layer;
 }
