@@ -1,11 +1,15 @@
 #include "layers/registry.h"
 
+#include "layers/batchnorm/batchnorm.h"
+#include "layers/connected/connected.h"
 #include "layers/convolutional/convolutional.h"
 
 namespace dn {
 namespace {
 
 constexpr LayerType kTypes[] = {
+    layer_type<Batchnorm>("batchnorm"),
+    layer_type<Connected>("connected"),
     layer_type<Convolutional>("convolutional"),
 };
 

@@ -46,6 +46,26 @@ void BatchNorm::use_running(const NormParams& params, std::byte* saved) const {
     set_channel(v, c, params.mean.value[c], params.variance.value[c], params.gamma.value[c], params.beta.value[c]);
 }
 
+void BatchNorm::use_bias(std::span<const float> bias, std::byte* saved) const {
+  std::fill_n(saved, saved_bytes(), std::byte{0});
+  for (const int which : {1, 2}) std::fill_n(vector(saved, which), bias.size(), 1.0f);
+  std::copy(bias.begin(), bias.end(), vector(saved, 3));
+}
+
+void BatchNorm::backward_bias(const Tensor& x, const Tensor& dy, std::span<float> bias_gradient, const std::byte* saved, Write mode, const Tensor& dx) const {
+  std::vector<double> sum_dz(bias_gradient.size()), unused(bias_gradient.size());
+  gradient_sums(threads_, x, dy, affine(saved), activation_, sum_dz, unused);
+  for (size_t c = 0; c < bias_gradient.size(); ++c) deliver(bias_gradient[c], sum_dz[c], mode);
+  normalize_activate_backward(threads_, x, dy, affine(saved), activation_, {}, dx);
+}
+
+void check_statistics(const Layer& layer, const KernelArgs& args) {
+  const Shape& y = args.y.shape;
+  if (args.training && !args.frozen && y.count() == static_cast<size_t>(y.c))
+    fail(layer.section().where(), ": batch normalization over one value per channel (output ", y.text(), ", mini-batch ", y.n,
+         "); expected at least 2: raise batch / subdivisions or the network's size");
+}
+
 void BatchNorm::apply(const Tensor& x, const std::byte* saved, const Tensor& y) const { normalize_activate(threads_, x, affine(saved), activation_, y); }
 
 void BatchNorm::backward(const Tensor& x, const Tensor& dy, const NormParams& params, const std::byte* saved, std::byte* scratch, Write mode,

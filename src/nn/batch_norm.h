@@ -1,4 +1,5 @@
-// Batch normalization over (n, h, w) with the activation behind it, as every layer that normalizes uses it (convolutional, batchnorm, connected).
+// Batch normalization over (n, h, w) with the activation behind it, as every layer that normalizes uses it (convolutional, batchnorm, connected);
+// without normalization the same object adds a bias instead.
 //   forward   mean, v over the mini-batch; s = 1/sqrt(v + eps); xh = (x - mean) s; y = activate(gamma xh + beta)
 //   backward  dz = dy activate'(z); dbeta = sum dz; dgamma = sum dz xh; dx = gamma s (dz - sum dz / n - xh sum(dz xh) / n)
 //   running   r <- (1 - rho) r + rho statistic, rho = max(.01, 1/t) for the t-th update of a layer that was not loaded from a file
@@ -6,6 +7,7 @@
 #pragma once
 
 #include "nn/kernel.h"
+#include "nn/layer.h"
 #include "nn/normalize.h"
 
 namespace dn {
@@ -30,9 +32,13 @@ class BatchNorm {
   void collect(const Tensor& x, const NormParams& params, std::byte* saved) const;
   // Uses the running statistics instead (frozen layers).
   void use_running(const NormParams& params, std::byte* saved) const;
+  // No normalization: z = x + bias.
+  void use_bias(std::span<const float> bias, std::byte* saved) const;
   void apply(const Tensor& x, const std::byte* saved, const Tensor& y) const;   // y may be x
   // dx may be dy. `mode` is for dgamma and dbeta.
   void backward(const Tensor& x, const Tensor& dy, const NormParams& params, const std::byte* saved, std::byte* scratch, Write mode, const Tensor& dx) const;
+  // The same without normalization: dbias and dx = dy activate'(z).
+  void backward_bias(const Tensor& x, const Tensor& dy, std::span<float> bias_gradient, const std::byte* saved, Write mode, const Tensor& dx) const;
 
  private:
   size_t vector_bytes() const { return round_up(static_cast<size_t>(desc_.padded_channels()) * sizeof(float), size_t{64}); }
@@ -45,6 +51,9 @@ class BatchNorm {
   Activation activation_;
   int threads_;
 };
+
+// Refuses a training kernel whose mini-batch has a single value per channel: its variance says nothing. Throws Error, place first.
+void check_statistics(const Layer& layer, const KernelArgs& args);
 
 // Delivers a parameter gradient.
 inline void deliver(float& gradient, double value, Write mode) {

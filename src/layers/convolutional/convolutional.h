@@ -39,7 +39,7 @@ class Convolutional : public Layer {
   Activation activation() const { return activation_; }
 
  private:
-  Convolutional(const Section& section, int index, Problems& problems) : Layer(section, index, problems) {}
+  using Layer::Layer;
   ConvolutionalSpec spec_;
   Activation activation_ = Activation::linear;
 };

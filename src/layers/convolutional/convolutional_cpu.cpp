@@ -56,7 +56,7 @@ class ConvTrainingKernel : public Kernel {
   Needs needs() const override {
     Needs n;
     n.x_in_backward = args_.backward;
-    if (!direct_output_) n.saved = {args_.y.bytes(), layer_.normalized() ? norm_.saved_bytes() : affine_bytes()};
+    if (!direct_output_) n.saved = {args_.y.bytes(), norm_.saved_bytes()};
     n.forward_scratch = packed_bytes(forward_) + aligned(forward_.scratch_bytes);
     if (args_.backward) {
       const size_t weights = aligned(weights_.weights.get_size()) + aligned(weights_.scratch_bytes);
@@ -74,8 +74,8 @@ class ConvTrainingKernel : public Kernel {
     if (direct_output_) return;
     const Tensor z{args_.y, reinterpret_cast<float*>(io.saved[0])};
     if (!layer_.normalized()) {
-      fill_bias_affine(params.norm.beta.value, io.saved[1]);
-      normalize_activate(device_.threads(), z, affine(io.saved[1]), layer_.activation(), io.y);
+      norm_.use_bias(params.norm.beta.value, io.saved[1]);
+      norm_.apply(z, io.saved[1], io.y);
     } else if (pass.phase == 0) {
       if (args_.frozen)
         norm_.use_running(params.norm, io.saved[1]);
@@ -99,19 +99,6 @@ class ConvTrainingKernel : public Kernel {
   }
 
  private:
-  size_t affine_bytes() const { return 3 * aligned(static_cast<size_t>(args_.y.padded_channels()) * sizeof(float)); }
-  ChannelAffine affine(const std::byte* at) const {
-    const size_t step = aligned(static_cast<size_t>(args_.y.padded_channels()) * sizeof(float));
-    return {reinterpret_cast<const float*>(at), reinterpret_cast<const float*>(at + step), reinterpret_cast<const float*>(at + 2 * step)};
-  }
-  // Without normalization z = x * 1 + bias; the padding keeps 0 * 0 + 0.
-  void fill_bias_affine(std::span<const float> bias, std::byte* at) const {
-    std::fill_n(at, affine_bytes(), std::byte{0});
-    const ChannelAffine a = affine(at);
-    std::fill_n(const_cast<float*>(a.scale), bias.size(), 1.0f);
-    std::copy(bias.begin(), bias.end(), const_cast<float*>(a.shift));
-  }
-
   size_t packed_bytes(const cpu::ConvPrimitive& conv) const { return cpu::is_identity_reorder(conv.weights, plain_) ? 0 : aligned(conv.weights.get_size()); }
   size_t temporary_bytes() const { return args_.dx[0] == Write::accumulate ? args_.x[0].bytes() : 0; }
 
@@ -150,19 +137,14 @@ class ConvTrainingKernel : public Kernel {
   }
 
   void bias_backward(const Io& io, const ConvParams& params, const Pass& pass) {
-    const size_t channels = static_cast<size_t>(args_.y.shape.c);
-    std::vector<double> sums(channels), unused(channels);
-    if (direct_output_) {
-      static const std::vector<float> kZero(65536, 0.0f), kOne(65536, 1.0f);
-      const ChannelAffine identity{kZero.data(), kOne.data(), kZero.data()};
-      gradient_sums(device_.threads(), io.dy, io.dy, identity, Activation::linear, sums, unused);
-    } else {
-      const Tensor z{args_.y, reinterpret_cast<float*>(io.saved[0])};
-      const ChannelAffine a = affine(io.saved[1]);
-      gradient_sums(device_.threads(), z, io.dy, a, layer_.activation(), sums, unused);
-      normalize_activate_backward(device_.threads(), z, io.dy, a, layer_.activation(), {}, io.dy);
+    if (!direct_output_) {
+      norm_.backward_bias({args_.y, reinterpret_cast<float*>(io.saved[0])}, io.dy, params.norm.beta.grad, io.saved[1], pass.param_grads, io.dy);
+      return;
     }
-    for (size_t c = 0; c < channels; ++c) deliver(params.norm.beta.grad[c], sums[c], pass.param_grads);
+    const std::vector<float> zero(static_cast<size_t>(args_.y.padded_channels()), 0.0f), one(zero.size(), 1.0f);
+    std::vector<double> sums(static_cast<size_t>(args_.y.shape.c)), unused(sums.size());
+    gradient_sums(device_.threads(), io.dy, io.dy, {zero.data(), one.data(), zero.data()}, Activation::linear, sums, unused);
+    for (size_t c = 0; c < sums.size(); ++c) deliver(params.norm.beta.grad[c], sums[c], pass.param_grads);
   }
 
   void weights_gradient(const Io& io, const ConvParams& params, const Pass& pass) {
@@ -208,11 +190,7 @@ std::unique_ptr<Kernel> compile_conv_training(const Convolutional& layer, cpu::D
 }
 
 std::unique_ptr<Kernel> Convolutional::compile_cpu(const Convolutional& layer, cpu::Device& device, const KernelArgs& args) {
-  const Shape& y = args.y.shape;
-  const bool statistics = args.training && layer.normalized() && !args.frozen;
-  if (statistics && y.count() == static_cast<size_t>(y.c))
-    fail(layer.section().where(), " batch_normalize = 1: one value per channel in a mini-batch (output ", y.text(), ", mini-batch ", y.n,
-         "); expected at least 2: raise batch / subdivisions or the network's size");
+  if (layer.normalized()) check_statistics(layer, args);
   if (!args.training || (args.frozen && !args.backward)) return compile_conv_inference(layer, device, args);
   return compile_conv_training(layer, device, args);
 }

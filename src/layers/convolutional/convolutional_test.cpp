@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "layers/convolutional/convolutional_ref.h"
+#include "nn/normalize_ref.h"
 #include "tests/harness/check_layer.h"
 
 namespace dn {

@@ -1,0 +1,22 @@
+// [batchnorm]: y = gamma (x - mean) / sqrt(v + eps) + beta per channel, statistics over the mini-batch in training, running ones at inference.
+// Backward keeps x. File order: biases, scales, means, variances. No keys of its own.
+#pragma once
+
+#include "nn/layer.h"
+
+namespace dn {
+
+class Batchnorm : public Layer {
+ public:
+  static std::unique_ptr<Batchnorm> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
+  static std::unique_ptr<Kernel> compile_cpu(const Batchnorm& layer, cpu::Device& device, const KernelArgs& args);
+  static std::vector<KeyHelp> keys() { return {}; }
+
+  Shape output_shape(std::span<const Shape> in) const override { return in[0]; }
+  std::vector<ParamSpec> params(std::span<const Shape> in) const override;
+
+ private:
+  using Layer::Layer;
+};
+
+}  // namespace dn

@@ -1,0 +1,37 @@
+// [connected]: y = activate(norm(W x + b)); x is flattened in [C,H,W] order, W is [output, inputs].
+// Backward keeps x and, when normalized or not linear, W x. File order: biases, weights, then scales, means, variances.
+#pragma once
+
+#include "nn/activation.h"
+#include "nn/layer.h"
+
+namespace dn {
+
+struct ConnectedSpec {
+  int output = 1;
+  int batch_normalize = 0;
+  std::string activation = "logistic";
+};
+
+class Connected : public Layer {
+ public:
+  static std::unique_ptr<Connected> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
+  static std::unique_ptr<Kernel> compile_cpu(const Connected& layer, cpu::Device& device, const KernelArgs& args);
+  static std::vector<KeyHelp> keys();
+
+  Shape output_shape(std::span<const Shape> in) const override { return {in[0].n, spec_.output, 1, 1}; }
+  std::vector<ParamSpec> params(std::span<const Shape> in) const override;
+  double forward_flops(std::span<const Shape> in) const override { return 2.0 * static_cast<double>(in[0].count()) * spec_.output; }
+  std::string summary(std::span<const Shape>) const override { return concat(spec_.output, normalized() ? "  bn  " : "  ", spec_.activation); }
+  bool resizable() const override { return false; }
+
+  bool normalized() const { return spec_.batch_normalize != 0; }
+  Activation activation() const { return activation_; }
+
+ private:
+  using Layer::Layer;
+  ConnectedSpec spec_;
+  Activation activation_ = Activation::linear;
+};
+
+}  // namespace dn
