@@ -135,6 +135,21 @@ TEST(NetSpec, NoKeyIsBothKnownAndForeign) {
   }
 }
 
+TEST(NetSpec, OurOwnFilesAskForNothingThatIsNotDone) {
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(DN_SOURCE_DIR) / "cfg")) {
+    if (entry.path().extension() != ".cfg") continue;
+    ++files;
+    Problems problems;
+    const auto sections = read_sections(entry.path(), problems);
+    ASSERT_FALSE(sections.empty()) << entry.path();
+    bind_net(sections[0], problems);
+    EXPECT_EQ(problems.errors(), Strings{});
+    EXPECT_EQ(problems.warnings(), Strings{});
+  }
+  EXPECT_GE(files, 6);
+}
+
 TEST(NetSpec, EveryKeyHasHelp) {
   for (const KeyHelp& row : net_key_help()) EXPECT_FALSE(row.doc.empty() || row.range.empty()) << row.name;
 }
