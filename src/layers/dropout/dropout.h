@@ -1,0 +1,55 @@
+// [dropout]: in training every value is dropped with `probability`, the others grow to keep the mean (compatibility notes 4.9).
+//   training:   y = dropped ? 0 : x / (1 - p);   dx = dropped ? 0 : dy / (1 - p)        inference: y = x
+// The mask is never stored: it is a pure function of (seed, iteration, image's index in the batch, layer, element), computed again by backward. The
+// element is the canonical one, c*H*W + i*W + j, so the mask depends neither on the channel block nor on threads or subdivisions.
+//
+//   [dropout]
+//   probability=.5
+#pragma once
+
+#include "nn/layer.h"
+
+namespace dn {
+
+struct DropoutSpec {
+  float probability = .2f;
+};
+
+class Dropout : public Layer {
+ public:
+  static std::unique_ptr<Dropout> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
+  static std::unique_ptr<Kernel> compile_cpu(const Dropout& layer, cpu::Device& device, const KernelArgs& args);
+  static std::vector<KeyHelp> keys();
+
+  const DropoutSpec& spec() const { return spec_; }
+  Shape output_shape(std::span<const Shape> in) const override;
+  bool is_view() const override { return spec_.probability == 0; }
+  std::string summary(std::span<const Shape>) const override { return concat("p ", spec_.probability); }
+
+ private:
+  Dropout(const Section& section, int index, Problems& problems) : Layer(section, index, problems) {}
+  DropoutSpec spec_;
+};
+
+// The mask of one image in one layer and iteration. Two words from the counter-based generator key a hash of the element's number; a lane costs
+// four multiplications, so it vectorizes, where a generator block per four elements would cost ten rounds of wide products.
+class DropoutMask {
+ public:
+  DropoutMask(const Pass& pass, int layer, int image, float probability);
+  bool drops(uint32_t element) const { return mix(mix(element ^ key0_) + key1_) < threshold_; }
+  uint32_t key0() const { return key0_; }
+  uint32_t key1() const { return key1_; }
+  uint32_t threshold() const { return threshold_; }
+
+  // Integer hash with good avalanche found by search: C. Wellons, "Prospecting for hash functions" (lowbias32).
+  static uint32_t mix(uint32_t v) {
+    v = (v ^ (v >> 16)) * 0x7feb352du;
+    v = (v ^ (v >> 15)) * 0x846ca68bu;
+    return v ^ (v >> 16);
+  }
+
+ private:
+  uint32_t key0_, key1_, threshold_;
+};
+
+}  // namespace dn
