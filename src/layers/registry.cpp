@@ -1,12 +1,14 @@
 #include "layers/registry.h"
 
 #include "layers/convolutional/convolutional.h"
+#include "layers/yolo/yolo.h"
 
 namespace dn {
 namespace {
 
 constexpr LayerType kTypes[] = {
     layer_type<Convolutional>("convolutional"),
+    layer_type<Yolo>("yolo"),
 };
 
 }  // namespace

@@ -1,7 +1,7 @@
 // A [yolo] head's keys in the form its arithmetic wants, and where things lie in its output. Plain data; no layer, no device.
 //
-// One image of the output is [anchor of mask][entry][row][column], entries x, y, w, h, objectness, classes...; x, y, objectness and classes are already
-// through the sigmoid (new_coords: the convolution before did that for all entries) and x, y through scale_x_y: v := s v - (s - 1) / 2.
+// One image of the output is [anchor of mask][entry][row][column], entries x, y, w, h, objectness, classes...; x, y, objectness and classes are
+// already through the sigmoid (new_coords: the convolution before did that for all entries) and x, y through scale_x_y: v := s v - (s - 1) / 2.
 //   centre = (column + x) / columns, (row + y) / rows        size = e^w anchor / network size,  new_coords: 4 w^2 anchor / network size
 #pragma once
 
