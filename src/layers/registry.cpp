@@ -3,6 +3,7 @@
 #include "layers/batchnorm/batchnorm.h"
 #include "layers/connected/connected.h"
 #include "layers/convolutional/convolutional.h"
+#include "layers/yolo/yolo.h"
 
 namespace dn {
 namespace {
@@ -11,6 +12,7 @@ constexpr LayerType kTypes[] = {
     layer_type<Batchnorm>("batchnorm"),
     layer_type<Connected>("connected"),
     layer_type<Convolutional>("convolutional"),
+    layer_type<Yolo>("yolo"),
 };
 
 }  // namespace

@@ -20,6 +20,7 @@ enum class Write { none, overwrite, accumulate };
 struct KernelArgs {
   std::vector<TensorDesc> x;
   TensorDesc y;
+  Shape network_input;         // of the whole network; a detection head relates its boxes to it
   bool training = false;       // forward keeps what backward needs; false: inference (batch normalization folded where possible)
   bool backward = false;       // backward will be called
   bool frozen = false;         // parameters get no gradient, normalization uses its running statistics
