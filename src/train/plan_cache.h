@@ -1,0 +1,32 @@
+// Training plans by network size, the least recently used one dropped first: multi-scale training comes back to its sizes.
+// A plan's arena is large, so few are kept.
+#pragma once
+
+#include <list>
+
+#include "graph/plan.h"
+#include "train/resizer.h"
+
+namespace dn {
+
+class PlanCache {
+ public:
+  PlanCache(Network& network, cpu::Device& device, size_t capacity) : network_(network), device_(device), capacity_(capacity) {}
+  // The plan of `mini_batch` images of that size; built when it is not there. Valid until the next call.
+  Plan& training(NetSize size, int mini_batch, int frozen_layers);
+  void clear() { plans_.clear(); }
+  size_t size() const { return plans_.size(); }
+
+ private:
+  struct Entry {
+    NetSize size;
+    int mini_batch, frozen_layers;
+    std::unique_ptr<Plan> plan;
+  };
+  Network& network_;
+  cpu::Device& device_;
+  size_t capacity_;
+  std::list<Entry> plans_;   // most recently used first
+};
+
+}  // namespace dn
