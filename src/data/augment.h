@@ -1,0 +1,55 @@
+// Augmentation of one training sample, as pure functions: numbers are drawn, a window follows from them, boxes and pixels follow from the window.
+// Distributions are those of the darknet family (compatibility notes 10.3); the sampling of pixels is image/resize.h.
+//
+//   jitter j     each side moves by a uniform whole number of pixels in [-j side, j side], each of the four on its own
+//   resize r     left and top move by one draw, right and bottom by another, between out of the image by (1-1/down)/2 of the side and into it by
+//                (1-1/up)/2, where down = min(r, 1/r), up = 1/down; r < 1: outwards only; r = 1: not at all
+//   letter_box   the shorter side of the window is enlarged to the network's aspect, symmetrically
+//   flip         with probability 1/2
+//   hue h        uniform in [-h, h]; saturation and exposure s: uniform in [1, s], inverted with probability 1/2
+// What a window shows of the outside of the image is the image's mean colour, with letter_box the gray that inference uses.
+#pragma once
+
+#include <vector>
+
+#include "base/rng.h"
+#include "image/resize.h"
+#include "image/truth.h"
+
+namespace dn {
+
+struct NetSpec;
+
+struct Augmentation {
+  double jitter = 0, resize = 1;
+  bool flip = true;
+  double hue = 0, saturation = 1, exposure = 1;
+  bool letter_box = false;
+  int max_truths = 200;
+};
+
+// From [net] and the last head's keys.
+Augmentation make_augmentation(const NetSpec& net, double jitter, double resize, int max_truths);
+
+// The random numbers of one sample. The same count is drawn whatever the keys say, so one key does not shift what another draws.
+struct Draw {
+  double resize_left_top = 0, resize_right_bottom = 0;     // [0, 1)
+  double left = 0, right = 0, top = 0, bottom = 0;         // jitter, [0, 1)
+  bool flip = false;
+  Distortion distortion;
+};
+Draw draw_augmentation(const Augmentation& how, Rng& rng);
+
+Window augmented_window(const Augmentation& how, const Draw& draw, int image_width, int image_height, int net_width, int net_height);
+
+// The boxes that the window shows, in random order, relative to the network's input: edges cut at the window, those narrower or lower than one
+// network pixel dropped, at most max_truths kept (a random choice, as the order is random). Every centre lies strictly inside.
+std::vector<TruthBox> augmented_boxes(std::vector<TruthBox> boxes, const Augmentation& how, const Window& window, bool flip, int image_width,
+                                      int image_height, int net_width, int net_height, Rng& rng);
+
+// The largest of 1 and 2 by which a JPEG may be decoded smaller: the window's part of it must keep at least the network's resolution.
+// Nothing visible is lost: the smaller image still has at least one pixel for each of the network's, and averages where plain bilinear
+// sampling would skip pixels.
+int decode_shrink(const Window& window, int net_width, int net_height);
+
+}  // namespace dn

@@ -1,0 +1,54 @@
+// From 8-bit pixels to the network's planar floats in one sweep over the output rows: window, bilinear resize, flip, colour distortion, packing.
+//
+// Output pixel i of n samples the source at  start + i step  (align-corners: the first and the last fall on the window's first and last pixel).
+// The image covers [-1/2, side - 1/2): within it coordinates are clamped to the outermost pixels and interpolated, beyond it is the fill colour.
+// Training and inference use this one function, so that a network is fed alike in both; without augmentation the results are equal bit for bit.
+#pragma once
+
+#include <array>
+#include <optional>
+
+#include "image/colour.h"
+#include "image/image.h"
+
+namespace dn {
+
+// In pixels of the original image; may reach outside it.
+struct Window {
+  int left = 0, top = 0, width = 0, height = 0;
+  bool operator==(const Window&) const = default;
+};
+
+struct Sampling {
+  Window window;
+  int shrink = 1;                    // the image at hand is the original decoded at 1/shrink (image/decode.h)
+  bool flip = false;                 // mirror left and right
+  Distortion distortion;
+  std::array<float, 3> fill{};       // 0..255, for what lies outside the image; distorted like the rest
+};
+
+// Part of planar storage: `channels` planes of `height` rows of `width` floats.
+struct PlanarView {
+  float* data = nullptr;
+  int width = 0, height = 0;
+  size_t row_stride = 0, plane_stride = 0;  // in floats
+};
+PlanarView planar(float* data, int width, int height);  // dense [C,height,width]
+
+// Values are 0..1.
+void sample_image(const Image& image, const Sampling& sampling, const PlanarView& to);
+// The same in plain double arithmetic, for tests.
+void sample_image_reference(const Image& image, const Sampling& sampling, const PlanarView& to);
+
+// Where an image lies in the network's input at inference: stretched over all of it, or with its aspect kept, centred on gray (letterbox).
+struct Placement {
+  int left = 0, top = 0, width = 0, height = 0;
+};
+Placement place_image(int image_width, int image_height, int net_width, int net_height, bool letter_box);
+
+inline constexpr float kLetterboxGray = 0.5f;
+
+// Inference input [C,net_height,net_width] in 0..1.
+void fill_network_input(const Image& image, int net_width, int net_height, bool letter_box, float* out);
+
+}  // namespace dn
