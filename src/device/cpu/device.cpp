@@ -1,12 +1,10 @@
 #include "device/cpu/device.h"
 
 #include <hwy/targets.h>
-#include <omp.h>
-
-#include <algorithm>
 
 #include "base/text.h"
 #include "device/cpu/onednn.h"
+#include "device/cpu/parallel.h"
 
 namespace dn::cpu {
 namespace {
@@ -16,11 +14,11 @@ bool has_avx512() { return (hwy::SupportedTargets() & HWY_AVX3) != 0; }
 }  // namespace
 
 Device::Device(const DeviceOptions& options)
-    : threads_(options.threads > 0 ? options.threads : std::max(1, omp_get_num_procs())),
+    : threads_(options.threads > 0 ? options.threads : available_processors()),
       block_(options.block > 0 ? options.block : has_avx512() ? 16 : 8),
       convolution_(options.convolution),
       onednn_(std::make_unique<OneDnn>()) {
-  omp_set_num_threads(threads_);  // oneDNN takes its thread count from here
+  set_library_threads(threads_);
 }
 
 Device::~Device() = default;

@@ -8,6 +8,11 @@
 
 namespace dn::cpu {
 
+// Processors this process may use.
+inline int available_processors() { return omp_get_num_procs() > 0 ? omp_get_num_procs() : 1; }
+// Threads of the regions that libraries (oneDNN) open.
+inline void set_library_threads(int threads) { omp_set_num_threads(threads); }
+
 // body(i) for i in [0, count). `body` must not throw.
 template <class Body>
 void parallel_for(int threads, size_t count, const Body& body) {
