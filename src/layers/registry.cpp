@@ -1,17 +1,33 @@
 #include "layers/registry.h"
 
+#include "layers/avgpool/avgpool.h"
 #include "layers/batchnorm/batchnorm.h"
 #include "layers/connected/connected.h"
 #include "layers/convolutional/convolutional.h"
+#include "layers/cost/cost.h"
+#include "layers/dropout/dropout.h"
+#include "layers/maxpool/maxpool.h"
+#include "layers/route/route.h"
+#include "layers/shortcut/shortcut.h"
+#include "layers/softmax/softmax.h"
+#include "layers/upsample/upsample.h"
 #include "layers/yolo/yolo.h"
 
 namespace dn {
 namespace {
 
 constexpr LayerType kTypes[] = {
+    layer_type<Avgpool>("avgpool"),
     layer_type<Batchnorm>("batchnorm"),
     layer_type<Connected>("connected"),
     layer_type<Convolutional>("convolutional"),
+    layer_type<Cost>("cost"),
+    layer_type<Dropout>("dropout"),
+    layer_type<Maxpool>("maxpool"),
+    layer_type<Route>("route"),
+    layer_type<Shortcut>("shortcut"),
+    layer_type<Softmax>("softmax"),
+    layer_type<Upsample>("upsample"),
     layer_type<Yolo>("yolo"),
 };
 

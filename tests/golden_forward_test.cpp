@@ -1,0 +1,73 @@
+// Every layer's output at inference, without folding and with it, against the reference outputs recorded from the family
+// (golden/forward: net.cfg, net.weights, input.npy, layerNNN.npy). A case whose section is not built is reported by name as skipped.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "device/cpu/device.h"
+#include "graph/plan.h"
+#include "layers/registry.h"
+#include "tests/harness/check_layer.h"
+#include "tests/npy.h"
+#include "train/weights_file.h"
+
+namespace dn {
+namespace {
+
+std::vector<std::string> cases() {
+  std::vector<std::string> names;
+  const std::string folder = testing::golden_folder();
+  if (folder.empty()) return {"absent"};
+  for (const auto& entry : fs::directory_iterator(fs::path(folder) / "forward")) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// What the case asks for that belongs to a later stage: section types, and keys that change the forward pass.
+std::string not_built(const fs::path& cfg) {
+  Problems ignored;
+  static const std::set<std::string> keys = {"antialiasing", "share_index", "maxpool_depth"};
+  for (const Section& section : read_sections(cfg, ignored)) {
+    if (section.type != "net" && !find_layer_type(section.type)) return concat("section [", section.type, "] is not built yet");
+    for (const Entry& entry : section.entries) {
+      if (keys.contains(entry.key)) return concat("[", section.type, "] ", entry.key, " is not built yet");
+      if (entry.key == "activation" && entry.value.starts_with("normalize_channels")) return concat("activation ", entry.value, " is not built yet");
+    }
+  }
+  return {};
+}
+
+class golden_forward : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(golden_forward, every_layer) {
+  if (GetParam() == "absent") GTEST_SKIP() << "no folder of reference outputs";
+  const fs::path folder = fs::path(testing::golden_folder()) / "forward" / GetParam();
+  if (const std::string reason = not_built(folder / "net.cfg"); !reason.empty()) GTEST_SKIP() << reason;
+  Network network = Network::from_cfg(folder / "net.cfg");
+  load_weights(network, folder / "net.weights");
+  const test::Npy input = test::read_npy(folder / "input.npy");
+  cpu::Device device;
+  Plan plan(network, device, network.input(1), {.keep_outputs = true});
+  plan.set_input(input.data.data());
+  plan.forward({});
+  for (const auto& layer : network.layers()) {
+    std::string number = concat(layer->index());
+    const test::Npy expected = test::read_npy(folder / concat("layer", std::string(3 - number.size(), '0'), number, ".npy"));
+    const Tensor got = plan.output(layer->index());
+    const Shape& s = got.desc.shape;
+    ASSERT_EQ(s.per_image(), expected.data.size()) << layer->where();
+    double largest = 0;
+    for (const float v : expected.data) largest = std::max(largest, std::abs(static_cast<double>(v)));
+    size_t at = 0;
+    for (int c = 0; c < s.c; ++c)
+      for (int y = 0; y < s.h; ++y)
+        for (int x = 0; x < s.w; ++x, ++at)
+          ASSERT_NEAR(expected.data[at], got.at(0, c, y, x), 1e-5 * largest) << layer->where() << " [" << c << "," << y << "," << x << "]";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(reference, golden_forward, ::testing::ValuesIn(cases()), [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace dn
