@@ -4,6 +4,7 @@
 #include "graph/plan.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "device/cpu/arena.h"
 #include "device/cpu/conv_choice.h"
@@ -25,6 +26,18 @@ struct Step {
   std::vector<ParamView> params;
   Io forward_io, backward_io;
   bool in_backward = false;
+  double forward_seconds = 0, backward_seconds = 0;
+};
+
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& sum) : sum_(sum), start_(Clock::now()) {}
+  ~Stopwatch() { sum_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double& sum_;
+  Clock::time_point start_;
 };
 
 // Buffers of one layer as indexes into the request list; -1: none.
@@ -246,6 +259,12 @@ Plan::~Plan() = default;
 
 const Shape& Plan::input_shape() const { return impl_->input_shape; }
 const PlanReport& Plan::report() const { return impl_->report; }
+std::vector<StepTime> Plan::times() const {
+  std::vector<StepTime> out;
+  for (const Step& step : impl_->steps) out.push_back({step.layer, step.forward_seconds, step.backward_seconds});
+  return out;
+}
+
 const LossReport& Plan::loss(int layer) const { return impl_->losses[static_cast<size_t>(layer)]; }
 Tensor Plan::output(int layer) const { return impl_->output_tensor(layer); }
 
@@ -278,8 +297,10 @@ void Plan::forward(const Pass& pass) {
   Pass now = pass;
   now.weights_version = impl_->net.params().version();
   std::fill(impl_->losses.begin(), impl_->losses.end(), LossReport{});
-  for (Step& step : impl_->steps)
+  for (Step& step : impl_->steps) {
+    const Stopwatch watch(step.forward_seconds);
     for (now.phase = 0; now.phase < step.kernel->forward_phases(); ++now.phase) step.kernel->forward(step.forward_io, now);
+  }
 }
 
 void Plan::backward(const Pass& pass) {
@@ -292,6 +313,7 @@ void Plan::backward(const Pass& pass) {
       if (!p.wiring.backward[static_cast<size_t>(segment.layer)]) std::ranges::fill(p.net.params().grads(segment), 0.0f);
   for (auto step = p.steps.rbegin(); step != p.steps.rend(); ++step) {
     if (!step->in_backward) continue;
+    const Stopwatch watch(step->backward_seconds);
     for (now.phase = 0; now.phase < step->kernel->backward_phases(); ++now.phase) step->kernel->backward(step->backward_io, now);
   }
 }

@@ -22,6 +22,12 @@ struct PlanReport {
   int forward_steps = 0, backward_steps = 0, reorders = 0;
 };
 
+// Seconds spent in one layer's steps since the plan was made.
+struct StepTime {
+  int layer = 0;
+  double forward = 0, backward = 0;
+};
+
 class Plan {
  public:
   Plan(Network& network, cpu::Device& device, const Shape& input, const PlanOptions& options);
@@ -30,7 +36,7 @@ class Plan {
   Plan& operator=(const Plan&) = delete;
 
   const Shape& input_shape() const;
-  // Copies `n` planar images [C,H,W] of floats into the input. n == input_shape().n.
+  // input_shape().n planar images [C,H,W] of floats. The memory is read until the backward pass is done: it must stay as it is until then.
   void set_input(const float* images);
   void forward(const Pass& pass);     // all steps in order
   void backward(const Pass& pass);    // all steps in reverse; training plans only
@@ -38,6 +44,7 @@ class Plan {
   Tensor output_gradient(int layer) const;   // null when none; with keep_outputs only
   const LossReport& loss(int layer) const;
   const PlanReport& report() const;
+  std::vector<StepTime> times() const;   // in layer order, views left out
 
  private:
   struct Impl;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/aligned.h"
 #include "base/error.h"
 
 namespace dn {
@@ -62,7 +63,7 @@ class ParamStore {
 
  private:
   std::vector<ParamSegment> segments_;
-  std::vector<float> values_, grads_;
+  AlignedFloats values_, grads_;
   std::vector<int64_t> norm_updates_;
   size_t count_ = 0;
   uint64_t version_ = 1;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "base/aligned.h"
 #include "device/cpu/conv_choice.h"
 #include "device/cpu/onednn.h"
 
@@ -127,8 +128,8 @@ ConvPrimitive try_convolution(Device& device, const ConvShape& shape, ConvDirect
 }
 
 double time_convolution(Device& device, const ConvShape& shape, ConvDirection direction, const ConvPrimitive& conv) {
-  std::vector<float> src(conv.src.get_size() / 4 + 1, .5f), weights(conv.weights.get_size() / 4 + 1, .01f), dst(conv.dst.get_size() / 4 + 1, .5f);
-  std::vector<float> bias(static_cast<size_t>(round_up(shape.out.c, 16)), 0.f), scratch(conv.scratch_bytes / 4 + 16);
+  AlignedFloats src(conv.src.get_size() / 4 + 1, .5f), weights(conv.weights.get_size() / 4 + 1, .01f), dst(conv.dst.get_size() / 4 + 1, .5f);
+  AlignedFloats bias(static_cast<size_t>(round_up(shape.out.c, 16)), 0.f), scratch(conv.scratch_bytes / 4 + 16);
   const memory s = view(device, conv.src, src.data()), w = view(device, conv.weights, weights.data()), d = view(device, conv.dst, dst.data());
   const memory b = view(device, bias_desc(shape), bias.data());
   const memory pad(memory::desc({static_cast<memory::dim>(conv.scratch_bytes)}, memory::data_type::u8, memory::format_tag::x), device.onednn().engine,

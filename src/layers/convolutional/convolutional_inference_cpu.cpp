@@ -4,6 +4,7 @@
 #include <cmath>
 #include <optional>
 
+#include "base/aligned.h"
 #include "layers/convolutional/convolutional_cpu.h"
 
 namespace dn {
@@ -86,7 +87,7 @@ class ConvInferenceKernel : public Kernel {
  private:
   void pack(const ConvParams& params) {
     const size_t filters = static_cast<size_t>(args_.y.shape.c), per_filter = params.weights.value.size() / filters;
-    std::vector<float> folded(params.weights.value.begin(), params.weights.value.end());
+    AlignedFloats folded(params.weights.value.begin(), params.weights.value.end());
     for (size_t o = 0; o < filters; ++o) {
       bias_[o] = params.norm.beta.value[o];
       if (!layer_.normalized()) continue;
@@ -107,7 +108,7 @@ class ConvInferenceKernel : public Kernel {
   cpu::ConvPrimitive conv_;
   memory::desc plain_;
   memory packed_;
-  std::vector<float> bias_, zero_, one_;
+  AlignedFloats bias_, zero_, one_;
   bool sweep_ = false;
   uint64_t version_ = 0;
 };

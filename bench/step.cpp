@@ -1,0 +1,77 @@
+// One training step of a cfg: forward, loss, backward, update, on random images with a few random boxes.
+//
+//   bench_step CFG [--batch N] [--threads N] [--runs N] [--profile] [--json]
+#include "bench/common.h"
+#include "graph/plan.h"
+#include "train/optimizer.h"
+
+namespace dn::bench {
+namespace {
+
+std::vector<std::vector<TruthBox>> random_truth(int images) {
+  std::vector<std::vector<TruthBox>> truth(static_cast<size_t>(images));
+  for (size_t n = 0; n < truth.size(); ++n) {
+    Rng rng(2, RandomUse::test, n);
+    for (int i = 0; i < 5; ++i)
+      truth[n].push_back({{static_cast<float>(rng.uniform(.1, .9)), static_cast<float>(rng.uniform(.1, .9)), static_cast<float>(rng.uniform(.05, .5)),
+                           static_cast<float>(rng.uniform(.05, .5))},
+                          0});
+  }
+  return truth;
+}
+
+void print_profile(const Network& network, const Plan& plan, int runs) {
+  double forward = 0, backward = 0;
+  for (const StepTime& t : plan.times()) {
+    forward += t.forward, backward += t.backward;
+    std::cerr << concat(t.layer, "\t", network.layers()[static_cast<size_t>(t.layer)]->type(), "\t", fixed(t.forward * 1e3 / runs, 2), "\t",
+                        fixed(t.backward * 1e3 / runs, 2), "\n");
+  }
+  std::cerr << concat("sum\tforward ", fixed(forward * 1e3 / runs, 1), " ms, backward ", fixed(backward * 1e3 / runs, 1), " ms\n");
+}
+
+void run(const Arguments& a) {
+  Network network = Network::from_cfg(a.cfg);
+  random_weights(network);
+  cpu::Device device({.threads = a.threads, .convolution = a.convolution});
+  Plan plan(network, device, network.input(a.batch), {.training = true});
+  Optimizer optimizer(network.params(), {.momentum = .9, .decay = 5e-4, .batch = a.batch, .layer_scale = {}, .threads = device.threads()});
+  const std::vector<float> images = random_images(plan.input_shape());
+  const auto truth = random_truth(a.batch);
+  Pass pass{.training = true};
+  pass.truth = truth;
+  plan.set_input(images.data());
+  double update_ms = 0;
+  const Timing timing = time_runs(a.runs, [&] {
+    optimizer.begin_batch();
+    plan.forward(pass);
+    plan.backward(pass);
+    const auto start = std::chrono::steady_clock::now();
+    optimizer.update(1e-6);
+    network.params().touch();
+    update_ms += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count() / (a.runs + 1);
+  });
+  if (a.profile) print_profile(network, plan, a.runs + 1);
+  const PlanReport& report = plan.report();
+  if (a.json)
+    std::cout << nlohmann::json{{"ms_median", timing.median}, {"ms_min", timing.min}, {"ms_max", timing.max}, {"ms_update", update_ms},
+                                {"batch", a.batch}, {"peak_rss_mib", peak_rss_mib()}, {"arena_mib", static_cast<double>(report.arena_bytes) / (1 << 20)},
+                                {"reorders", report.reorders}, {"version", DN_VERSION}}
+              << std::endl;
+  else
+    std::cout << concat(a.cfg, " training step, batch ", a.batch, ": ", fixed(timing.median, 1), " ms (", fixed(timing.min, 1), "..", fixed(timing.max, 1),
+                        "), update ", fixed(update_ms, 1), " ms, arena ", bytes_text(static_cast<double>(report.arena_bytes)), ", peak ",
+                        fixed(peak_rss_mib(), 0), " MiB\n");
+}
+
+}  // namespace
+}  // namespace dn::bench
+
+int main(int argc, char** argv) {
+  try {
+    dn::bench::run(dn::bench::parse_arguments(argc, argv, 8));
+  } catch (const dn::Error& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return 2;
+  }
+}
