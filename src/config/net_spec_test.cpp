@@ -88,7 +88,7 @@ TEST(NetSpec, Rates) {
   for (const char* value : {"nan", "inf", "-inf", "1e999"})
     expect_error(concat("learning_rate=", value, "\n"), concat("y.cfg:4: [net] learning_rate = ", value, ": not a number; expected 0 or more"));
   expect_error("learning_rate=-1\n", "y.cfg:4: [net] learning_rate = -1: expected 0 or more");
-  expect_error("momentum=1\n", "y.cfg:4: [net] momentum = 1: expected 0 up to, but not, 1");
+  expect_error("momentum=1\n", "y.cfg:4: [net] momentum = 1: expected 0 to below 1");
   expect_error("momentum=1.5\n", "y.cfg:4: [net] momentum = 1.5: expected 0..1");
   expect_error("burn_in=-1\n", "y.cfg:4: [net] burn_in = -1: expected 0 or more");
   expect_error("saturation=0\n", "y.cfg:4: [net] saturation = 0: expected 0.01..100");
@@ -148,6 +148,13 @@ TEST(NetSpec, OurOwnFilesAskForNothingThatIsNotDone) {
     EXPECT_EQ(problems.warnings(), Strings{});
   }
   EXPECT_GE(files, 6);
+}
+
+TEST(NetSpec, AMissingSectionIsReportedByTheParserAlone) {
+  Problems problems;
+  bind_net(parse_sections("[convolutional]\nfilters=3\n", "y.cfg", problems).at(0), problems);
+  EXPECT_EQ(problems.errors(), Strings{"y.cfg:1: [convolutional]: stands first; expected [net] as the first section"});
+  EXPECT_EQ(problems.warnings(), Strings{});
 }
 
 TEST(NetSpec, EveryKeyHasHelp) {

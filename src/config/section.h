@@ -41,7 +41,7 @@ class Problems {
   bool failed() const { return !errors_.empty(); }
   const std::vector<std::string>& errors() const { return errors_; }
   const std::vector<std::string>& warnings() const { return warnings_; }
-  // Prints the warnings through log::warn (once); throws Error with all errors, one a line, when there is any.
+  // Prints the warnings through log::warn (once); throws Error with all errors, one a line in the order of the file, when there is any.
   void settle();
 
  private:
@@ -55,7 +55,8 @@ inline constexpr size_t kMaxSections = 10000, kMaxKeys = 1000;  // sections of a
 // A value as a message may show it: control characters replaced, cut after about 100 bytes.
 std::string shown(std::string_view text);
 
-// Splits a cfg into sections. Syntax errors go to `problems`. Throws Error when the file cannot be read.
+// Splits a cfg into sections. Syntax errors go to `problems`. Throws Error when the file cannot be read. Unless the result is empty, [net] is its
+// first section and its only one; when the file has none (a problem), an empty [net] with line 0 stands in.
 std::vector<Section> read_sections(const fs::path& path, Problems& problems);
 std::vector<Section> parse_sections(std::string_view text, const std::string& file, Problems& problems);
 

@@ -68,9 +68,27 @@ TEST(Section, ReportsEveryProblemOfOneReading) {
 
 TEST(Section, KeysMayRepeatInAnotherSection) { EXPECT_EQ(errors_of("[net]\nsize=1\n[conv]\nsize=2\n[conv]\nsize=2\n"), Strings{}); }
 
-TEST(Section, FirstSectionMustBeNetAndOnlyTheFirst) {
-  EXPECT_EQ(errors_of("[conv]\n[net]\n"), (Strings{"y.cfg:1: [conv]: stands first; expected [net] as the first section",
-                                                   "y.cfg:2: [net]: only the first section can be [net]"}));
+TEST(Section, NetStandsFirstAndOnce) {
+  Problems problems;
+  auto sections = parse("[conv]\n[net]\nbatch=1\n[max]\n[net]\nbatch=2\n", problems);
+  EXPECT_EQ(problems.errors(), (Strings{"y.cfg:1: [conv]: stands first; expected [net] as the first section",
+                                        "y.cfg:5: [net]: there is one in line 2 already; expected one [net] in a file"}));
+  ASSERT_EQ(sections.size(), 3u);
+  EXPECT_EQ(sections[0].find("batch")->value, "1");
+  EXPECT_EQ(sections[1].type, "convolutional");
+  EXPECT_EQ(sections[2].type, "maxpool");
+  EXPECT_EQ(parse("[conv]\nsize=1\n", problems).at(0).line, 0);  // a stand-in
+}
+
+TEST(Section, ErrorsComeInTheOrderOfTheFile) {
+  Problems problems;
+  for (const char* message : {"a:b/y.cfg:30: late", "a:b/y.cfg:4: soon", "a:b/y.cfg: all", "a:b/y.cfg:4: [x] k = 1:2: sooner"}) problems.error(message);
+  try {
+    problems.settle();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "a:b/y.cfg: all\na:b/y.cfg:4: soon\na:b/y.cfg:4: [x] k = 1:2: sooner\na:b/y.cfg:30: late");
+  }
 }
 
 TEST(Section, RefusesTextAfterTheBracketAndAnEmptyName) {
