@@ -42,8 +42,9 @@ class DataFileTest : public ::testing::Test {
 
 TEST_F(DataFileTest, ReadsEveryKey) {
   const DataFile data = read_data_file(
-      write("o.data", "\xEF\xBB\xBF# objects\r\nclasses= 3\r\ntrain =  my data/train #1.txt   # a comment\r\nvalid=v.txt\nnames = n.names\n;no\nbackup = /b c\n"
-                      "results=r\neval=coco\ndifficult=d.txt\nmap=m.txt\nsaveweights=500\nsavelast=50\ntop=5"));
+      write("o.data",
+            "\xEF\xBB\xBF# objects\r\nclasses= 3\r\ntrain =  my data/train #1.txt   # a comment\r\nvalid=v.txt\nnames = n.names\n;no\nbackup = /b c\n"
+            "results=r\neval=coco\ndifficult=d.txt\nmap=m.txt\nsaveweights=500\nsavelast=50\ntop=5"));
   EXPECT_EQ(data.classes, 3);
   EXPECT_EQ(data.train, "my data/train");  // a comment begins at a # with a blank before it
   EXPECT_EQ(data.valid, "v.txt");
@@ -97,7 +98,8 @@ TEST_F(DataFileTest, RefusesWhatIsNoDataFile) {
 }
 
 TEST_F(DataFileTest, NamesKeepInnerBlankLinesAndDropTheLast) {
-  EXPECT_EQ(read_names(write("a.names", "\xEF\xBB\xBFtraffic light\r\n\r\n  dog \t\r\n\r\n\n")), (std::vector<std::string>{"traffic light", "", "dog"}));
+  EXPECT_EQ(read_names(write("a.names", "\xEF\xBB\xBFtraffic light\r\n\r\n  dog \t\r\n\r\n\n")),
+            (std::vector<std::string>{"traffic light", "", "dog"}));
   EXPECT_EQ(read_names(write("b.names", "cat")), std::vector<std::string>{"cat"});
   EXPECT_EQ(message([&] { read_names(write("c.names", " \n\n")); }), "c.names: no names; expected one class name a line");
 }

@@ -81,8 +81,8 @@ struct PolicyKey {
   std::string_view key, policies;  // that use it, with a comma after each
 };
 constexpr PolicyKey kPolicyKeys[] = {
-    {"steps", "steps,"}, {"scales", "steps,"},     {"step", "step,sig,sigmoid,"}, {"scale", "step,"},
-    {"gamma", "exp,sig,sigmoid,"}, {"learning_rate_min", "sgdr,"}, {"sgdr_cycle", "sgdr,"}, {"sgdr_mult", "sgdr,"},
+    {"steps", "steps,"},           {"scales", "steps,"},           {"step", "step,sig,sigmoid,"}, {"scale", "step,"},
+    {"gamma", "exp,sig,sigmoid,"}, {"learning_rate_min", "sgdr,"}, {"sgdr_cycle", "sgdr,"},       {"sgdr_mult", "sgdr,"},
 };
 
 // `steps` without `policy=steps` trains at a constant rate: worth a word.

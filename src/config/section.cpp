@@ -201,8 +201,6 @@ std::vector<Section> read_sections(const fs::path& path, Problems& problems) {
   return parse_sections(read_text(path, kMaxCfgFile), path.string(), problems);
 }
 
-std::vector<Section> parse_sections(std::string_view text, const std::string& file, Problems& problems) {
-  return Parser(file, problems).run(text);
-}
+std::vector<Section> parse_sections(std::string_view text, const std::string& file, Problems& problems) { return Parser(file, problems).run(text); }
 
 }  // namespace dn

@@ -20,21 +20,21 @@ struct Entry {
 
 struct Section {
   std::string file;
-  int line = 0;               // of the [name]
-  std::string type;           // lower case, without brackets, aliases resolved ("conv" -> "convolutional")
+  int line = 0;      // of the [name]
+  std::string type;  // lower case, without brackets, aliases resolved ("conv" -> "convolutional")
   std::vector<Entry> entries;
   mutable std::vector<std::string_view> known;  // names some key table asked for; the rest is reported by finish()
 
   const Entry* find(std::string_view key) const;
-  std::string where() const;                          // cfg/y.cfg:13: [convolutional]
-  std::string where(const Entry& entry) const;        // cfg/y.cfg:14: [convolutional] size = 0
+  std::string where() const;                    // cfg/y.cfg:13: [convolutional]
+  std::string where(const Entry& entry) const;  // cfg/y.cfg:14: [convolutional] size = 0
 };
 
 // Collects everything wrong with a file so that the user sees it in one run, as from a compiler. The same text is kept once; after 100 the rest
 // is only counted, so a file of rubbish costs neither memory nor a flooded screen.
 class Problems {
  public:
-  void error(std::string message);     // complete text, place first
+  void error(std::string message);  // complete text, place first
   void warning(std::string message);
   // PLACE: PROBLEM; expected EXPECTED. Either of the two may be empty.
   void error(const Section& section, const Entry& entry, std::string_view problem, std::string_view expected = {});

@@ -50,7 +50,8 @@ TEST(Section, DropsBlanksCommentsBomAndCarriageReturns) {
 
 TEST(Section, TypesHaveAliasesAndNoCase) {
   Problems problems;
-  const auto sections = parse("[network]\n[conv]\n[conn]\n[max]\n[local_avg]\n[avg]\n[lrn]\n[soft]\n[silence]\n[Gaussian_yolo]\n[Yolo]\n[crop]\n", problems);
+  const auto sections =
+      parse("[network]\n[conv]\n[conn]\n[max]\n[local_avg]\n[avg]\n[lrn]\n[soft]\n[silence]\n[Gaussian_yolo]\n[Yolo]\n[crop]\n", problems);
   EXPECT_EQ(problems.errors(), Strings{});
   Strings types;
   for (const Section& section : sections) types.push_back(section.type);
@@ -82,7 +83,8 @@ TEST(Section, NetStandsFirstAndOnce) {
 
 TEST(Section, ErrorsComeInTheOrderOfTheFile) {
   Problems problems;
-  for (const char* message : {"a:b/y.cfg:30: late", "a:b/y.cfg:4: soon", "a:b/y.cfg: all", "a:b/y.cfg:4: [x] k = 1:2: sooner"}) problems.error(message);
+  for (const char* message : {"a:b/y.cfg:30: late", "a:b/y.cfg:4: soon", "a:b/y.cfg: all", "a:b/y.cfg:4: [x] k = 1:2: sooner"})
+    problems.error(message);
   try {
     problems.settle();
     FAIL();
@@ -92,8 +94,8 @@ TEST(Section, ErrorsComeInTheOrderOfTheFile) {
 }
 
 TEST(Section, RefusesTextAfterTheBracketAndAnEmptyName) {
-  EXPECT_EQ(errors_of("[net]x\n[]\n"), (Strings{"y.cfg:1: [net]x: text after the ]; expected [section] alone on its line",
-                                                "y.cfg:2: []: no name; expected [section]"}));
+  EXPECT_EQ(errors_of("[net]x\n[]\n"),
+            (Strings{"y.cfg:1: [net]x: text after the ]; expected [section] alone on its line", "y.cfg:2: []: no name; expected [section]"}));
 }
 
 TEST(Section, EmptyTextsAreRefused) {
@@ -136,7 +138,8 @@ TEST(Section, HugeFilesEndSoonWithAFewMessages) {
     many.settle();
     FAIL();
   } catch (const Error& error) {
-    EXPECT_TRUE(std::string_view(error.what()).ends_with("y.cfg:101: [net] rubbish: expected key = value\n... and 99900 more problems")) << error.what();
+    EXPECT_TRUE(std::string_view(error.what()).ends_with("y.cfg:101: [net] rubbish: expected key = value\n... and 99900 more problems"))
+        << error.what();
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));  // seconds under a sanitizer, well below one without
 }
@@ -170,8 +173,8 @@ TEST(Section, ProblemTextHasBothHalvesOrOne) {
   problems.error(section, section.entries[0], "", "1..63");
   problems.error(section, section.entries[0], "odd");
   problems.error(section, section.entries[0], "odd", "even");
-  EXPECT_EQ(problems.errors(), (Strings{"y.cfg:2: [conv] size = 0: expected 1..63", "y.cfg:2: [conv] size = 0: odd",
-                                        "y.cfg:2: [conv] size = 0: odd; expected even"}));
+  EXPECT_EQ(problems.errors(),
+            (Strings{"y.cfg:2: [conv] size = 0: expected 1..63", "y.cfg:2: [conv] size = 0: odd", "y.cfg:2: [conv] size = 0: odd; expected even"}));
 }
 
 TEST(Section, MissingFileIsAnError) {
