@@ -7,9 +7,8 @@ namespace dn {
 namespace {
 
 constexpr std::pair<std::string_view, std::string_view> kSectionAliases[] = {
-    {"network", "net"},       {"conv", "convolutional"},          {"conn", "connected"}, {"max", "maxpool"},
-    {"avg", "avgpool"},       {"local_avg", "local_avgpool"},     {"soft", "softmax"},   {"lrn", "normalization"},
-    {"silence", "empty"},
+    {"network", "net"},  {"conv", "convolutional"}, {"conn", "connected"}, {"max", "maxpool"}, {"avg", "avgpool"}, {"local_avg", "local_avgpool"},
+    {"soft", "softmax"}, {"lrn", "normalization"},  {"silence", "empty"},
 };
 
 // None is refused: a published cfg must still test, describe and train; what is left out is said once. A key of a group ("B1" of adam) is

@@ -43,8 +43,7 @@ std::string_view without_comment(std::string_view value) {
 
 void read_entry(Section& section, std::string_view text, int line, Problems& problems) {
   const size_t equals = text.find('=');
-  if (equals == std::string_view::npos)
-    return problems.error(concat(section.file, ":", line, ": ", shown(text), ": expected key = value"));
+  if (equals == std::string_view::npos) return problems.error(concat(section.file, ":", line, ": ", shown(text), ": expected key = value"));
   Entry entry{std::string(trim(text.substr(0, equals))), std::string(without_comment(trim(text.substr(equals + 1)))), line};
   if (entry.key.empty()) return problems.error(concat(section.file, ":", line, ": ", shown(text), ": no key before the =; expected key = value"));
   if (entry.value.empty()) return problems.error(section, entry, "no value", "key = value");

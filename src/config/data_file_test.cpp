@@ -42,8 +42,9 @@ class DataFileTest : public ::testing::Test {
 
 TEST_F(DataFileTest, ReadsEveryKey) {
   const DataFile data = read_data_file(
-      write("o.data", "\xEF\xBB\xBF# objects\r\nclasses= 3\r\ntrain =  my data/train #1.txt   # a comment\r\nvalid=v.txt\nnames = n.names\n;no\nbackup = /b c\n"
-                      "results=r\neval=coco\ndifficult=d.txt\nmap=m.txt\nsaveweights=500\nsavelast=50\ntop=5"));
+      write("o.data",
+            "\xEF\xBB\xBF# objects\r\nclasses= 3\r\ntrain =  my data/train #1.txt   # a comment\r\nvalid=v.txt\nnames = n.names\n;no\nbackup = /b c\n"
+            "results=r\neval=coco\ndifficult=d.txt\nmap=m.txt\nsaveweights=500\nsavelast=50\ntop=5"));
   EXPECT_EQ(data.classes, 3);
   EXPECT_EQ(data.train, "my data/train");  // a comment begins at a # with a blank before it
   EXPECT_EQ(data.valid, "v.txt");
@@ -72,12 +73,12 @@ TEST_F(DataFileTest, PathsKeepTheirInnerBlanksAndHashes) {
 TEST_F(DataFileTest, ReportsEveryProblem) {
   const fs::path path = write("o.data", "classes=zero\ntrain\nvalid=\ntrain=a\ntrain=b\n=c\neval=pascal\nsavelast=0\n");
   EXPECT_EQ(message([&] { read_data_file(path); }),
+            "o.data:1: classes = zero: not a whole number; expected 1..1000000\n"
             "o.data:2: train: expected key = value\n"
             "o.data:3: valid =: no value; expected key = value\n"
             "o.data:5: train = b: the key stands in line 4 already; expected once in a file\n"
             "o.data:6: =c: no key before the =; expected key = value\n"
             "o.data:7: eval = pascal: expected voc, coco, bdd, kitti, imagenet\n"
-            "o.data:1: classes = zero: not a whole number; expected 1..1000000\n"
             "o.data:8: savelast = 0: expected 1 or more");
 }
 
@@ -97,7 +98,8 @@ TEST_F(DataFileTest, RefusesWhatIsNoDataFile) {
 }
 
 TEST_F(DataFileTest, NamesKeepInnerBlankLinesAndDropTheLast) {
-  EXPECT_EQ(read_names(write("a.names", "\xEF\xBB\xBFtraffic light\r\n\r\n  dog \t\r\n\r\n\n")), (std::vector<std::string>{"traffic light", "", "dog"}));
+  EXPECT_EQ(read_names(write("a.names", "\xEF\xBB\xBFtraffic light\r\n\r\n  dog \t\r\n\r\n\n")),
+            (std::vector<std::string>{"traffic light", "", "dog"}));
   EXPECT_EQ(read_names(write("b.names", "cat")), std::vector<std::string>{"cat"});
   EXPECT_EQ(message([&] { read_names(write("c.names", " \n\n")); }), "c.names: no names; expected one class name a line");
 }

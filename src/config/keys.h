@@ -23,9 +23,9 @@ struct Key {
                               std::vector<float> Spec::*>;
   std::string_view name;
   Member member;
-  double min = 0, max = 0;                            // of the number, or of each element of a list; equal: no bounds. Not for text and bool (0 or 1)
+  double min = 0, max = 0;  // of the number, or of each element of a list; equal: no bounds. Not for text and bool (0 or 1)
   std::string_view doc;
-  std::span<const std::string_view> choices = {};     // allowed values of a text key; empty: any
+  std::span<const std::string_view> choices = {};  // allowed values of a text key; empty: any
 };
 
 // A key of the darknet family that this program does not act on. Its neutral values pass silently (they ask for nothing).

@@ -81,7 +81,8 @@ TEST(Keys, RealNumbers) {
   EXPECT_DOUBLE_EQ(good("rate", "5").rate, 5);
   EXPECT_EQ(bad("ratio", "1.5"), "expected 0..1");
   EXPECT_EQ(bad("rate", "-.1"), "expected 0 or more");
-  for (std::string_view value : {"nan", "inf", "-inf", "1e400", "1e-3x", "0,5"}) EXPECT_EQ(bad("ratio", value), "not a number; expected 0..1") << value;
+  for (std::string_view value : {"nan", "inf", "-inf", "1e400", "1e-3x", "0,5"})
+    EXPECT_EQ(bad("ratio", value), "not a number; expected 0..1") << value;
 }
 
 TEST(Keys, FlagsAreZeroOrOne) {
@@ -130,7 +131,8 @@ class UnknownKeys : public ::testing::Test {
 TEST_F(UnknownKeys, WarnWithTheNearestName) {
   run({"y.cfg", 12, "toy", {{"sise", "3", 13}, {"zzz", "1", 14}, {"quux_factor", "1", 15}, {"size", "3", 16}}, {}});
   EXPECT_EQ(problems.errors(), Strings{});
-  EXPECT_EQ(problems.warnings(), (Strings{"y.cfg:13: [toy] sise = 3: unknown key; did you mean 'size'?", "y.cfg:15: [toy] quux_factor = 1: unknown key"}));
+  EXPECT_EQ(problems.warnings(),
+            (Strings{"y.cfg:13: [toy] sise = 3: unknown key; did you mean 'size'?", "y.cfg:15: [toy] quux_factor = 1: unknown key"}));
 }
 
 TEST_F(UnknownKeys, AreErrorsWhenStrict) {
@@ -141,7 +143,8 @@ TEST_F(UnknownKeys, AreErrorsWhenStrict) {
 }
 
 TEST(ForeignKeys, NeutralIsSilentTheRestWarnsOrIsRefused) {
-  const ForeignKey keys[] = {{"any", "*", true, "x"}, {"mode", "off,0", true, "not supported"}, {"noise", "0", false, "not built"}, {"never", "", false, "means nothing"}};
+  const ForeignKey keys[] = {
+      {"any", "*", true, "x"}, {"mode", "off,0", true, "not supported"}, {"noise", "0", false, "not built"}, {"never", "", false, "means nothing"}};
   auto check = [&](const char* key, const char* value, Strings errors, Strings warnings) {
     const Section section{"y.cfg", 1, "toy", {{key, value, 2}}, {}};
     Problems problems;
@@ -163,7 +166,8 @@ TEST(Keys, HelpListsDefaultsAndRanges) {
   Strings rows;
   for (const KeyHelp& row : key_help<ToySpec>(kKeys)) rows.push_back(concat(row.name, "|", row.initial, "|", row.range, "|", row.doc));
   EXPECT_EQ(rows, (Strings{"size|1|1..63|kernel size", "pad|0|0 or 1|padding", "ratio|0.5|0..1|a share", "rate|0.001|0 or more|a rate",
-                           "shape|round|round, square|a form", "path||text|a file", "mask|0,1|0..8|chosen", "anchors||a number|sizes", "free|0|a number|any"}));
+                           "shape|round|round, square|a form", "path||text|a file", "mask|0,1|0..8|chosen", "anchors||a number|sizes",
+                           "free|0|a number|any"}));
 }
 
 }  // namespace

@@ -81,8 +81,8 @@ struct PolicyKey {
   std::string_view key, policies;  // that use it, with a comma after each
 };
 constexpr PolicyKey kPolicyKeys[] = {
-    {"steps", "steps,"}, {"scales", "steps,"},     {"step", "step,sig,sigmoid,"}, {"scale", "step,"},
-    {"gamma", "exp,sig,sigmoid,"}, {"learning_rate_min", "sgdr,"}, {"sgdr_cycle", "sgdr,"}, {"sgdr_mult", "sgdr,"},
+    {"steps", "steps,"},           {"scales", "steps,"},           {"step", "step,sig,sigmoid,"}, {"scale", "step,"},
+    {"gamma", "exp,sig,sigmoid,"}, {"learning_rate_min", "sgdr,"}, {"sgdr_cycle", "sgdr,"},       {"sgdr_mult", "sgdr,"},
 };
 
 // `steps` without `policy=steps` trains at a constant rate: worth a word.
@@ -105,12 +105,14 @@ NetSpec bind_net(const Section& section, Problems& problems) {
   NetSpec net = bind<NetSpec>(section, kKeys, problems);
   bind_foreign(section, foreign_net_keys(), problems);
   finish(section, problems);
-  check_size(section, "width", problems);
-  check_size(section, "height", problems);
+  if (section.line > 0) {  // otherwise there is no [net], which is reported already
+    check_size(section, "width", problems);
+    check_size(section, "height", problems);
+  }
   check_subdivisions(net, section, problems);
   check_steps(net, section, problems);
   check_policy(net, section, problems);
-  if (net.momentum >= 1) problems.error(section, *section.find("momentum"), {}, "0 up to, but not, 1");
+  if (net.momentum >= 1) problems.error(section, *section.find("momentum"), {}, "0 to below 1");
   net.section = section;
   return net;
 }

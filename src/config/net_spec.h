@@ -7,9 +7,9 @@ namespace dn {
 
 struct NetSpec {
   // batch
-  int batch = 1;            // images per weight update, over everything
-  int subdivisions = 1;     // a batch is cut into this many mini-batches
-  int max_batches = 0;      // iterations
+  int batch = 1;         // images per weight update, over everything
+  int subdivisions = 1;  // a batch is cut into this many mini-batches
+  int max_batches = 0;   // iterations
   // input
   int width = 0, height = 0, channels = 3;
   // optimizer: SGD with momentum and decay
@@ -17,14 +17,14 @@ struct NetSpec {
   // learning-rate policy
   std::string policy = "constant";  // constant|step|steps|exp|poly|sig|sigmoid|random|sgdr
   int burn_in = 0;
-  double power = 4;                 // of burn-in, poly, random
+  double power = 4;  // of burn-in, poly, random
   int step = 1;
   double scale = 1;
   std::vector<int> steps;
   std::vector<float> scales;
   double gamma = 1;
   double learning_rate_min = 1e-5;
-  int sgdr_cycle = 0;               // 0: max_batches
+  int sgdr_cycle = 0;  // 0: max_batches
   int sgdr_mult = 2;
   // augmentation
   bool flip = true;
@@ -32,7 +32,7 @@ struct NetSpec {
   bool letter_box = false;
   int resize_step = 32;
   double max_chart_loss = 20;
-  Section section;                  // where it stands, for messages
+  Section section;  // where it stands, for messages
 
   int mini_batch() const { return batch / subdivisions; }
 };

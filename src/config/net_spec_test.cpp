@@ -30,7 +30,8 @@ void expect_error(const std::string& lines, const std::string& message) { EXPECT
 
 TEST(NetSpec, ReadsEveryKey) {
   const Outcome got = read(
-      "batch=64\nsubdivisions=8\nmax_batches = 500200\nchannels=1\nlearning_rate=0.00261\nmomentum=0.949\ndecay=0.0005\npolicy=steps\nburn_in=1000\npower=3\n"
+      "batch=64\nsubdivisions=8\nmax_batches = "
+      "500200\nchannels=1\nlearning_rate=0.00261\nmomentum=0.949\ndecay=0.0005\npolicy=steps\nburn_in=1000\npower=3\n"
       "steps=400000,450000\nscales=.1,.1\nflip=0\nhue=.1\nsaturation = 1.5\nexposure = .75\nletter_box=1\nresize_step=64\nmax_chart_loss=9.5\n");
   EXPECT_EQ(got.errors, Strings{});
   EXPECT_EQ(got.warnings, Strings{});
@@ -68,13 +69,16 @@ TEST(NetSpec, DefaultsAreTheFamilys) {
 }
 
 TEST(NetSpec, SizeIsRequired) {
-  EXPECT_EQ(read("", "").errors, (Strings{"y.cfg:1: [net]: no width; expected width = 1..16384", "y.cfg:1: [net]: no height; expected height = 1..16384"}));
-  EXPECT_EQ(read("", "width=0\nheight=1000000\n").errors, (Strings{"y.cfg:2: [net] width = 0: expected 1..16384", "y.cfg:3: [net] height = 1000000: expected 1..16384"}));
+  EXPECT_EQ(read("", "").errors,
+            (Strings{"y.cfg:1: [net]: no width; expected width = 1..16384", "y.cfg:1: [net]: no height; expected height = 1..16384"}));
+  EXPECT_EQ(read("", "width=0\nheight=1000000\n").errors,
+            (Strings{"y.cfg:2: [net] width = 0: expected 1..16384", "y.cfg:3: [net] height = 1000000: expected 1..16384"}));
   expect_error("channels=5\n", "y.cfg:4: [net] channels = 5: expected 1..4");
 }
 
 TEST(NetSpec, BatchAndSubdivisions) {
-  for (const char* value : {"0", "-3", "1000000000"}) expect_error(concat("batch=", value, "\n"), concat("y.cfg:4: [net] batch = ", value, ": expected 1..65536"));
+  for (const char* value : {"0", "-3", "1000000000"})
+    expect_error(concat("batch=", value, "\n"), concat("y.cfg:4: [net] batch = ", value, ": expected 1..65536"));
   expect_error("batch=64abc\n", "y.cfg:4: [net] batch = 64abc: not a whole number; expected 1..65536");
   expect_error("batch=64\nsubdivisions=7\n", "y.cfg:5: [net] subdivisions = 7: does not divide batch = 64; expected 4 or 8");
   expect_error("batch=64\nsubdivisions=100\n", "y.cfg:5: [net] subdivisions = 100: does not divide batch = 64; expected at most 64");
@@ -88,12 +92,13 @@ TEST(NetSpec, Rates) {
   for (const char* value : {"nan", "inf", "-inf", "1e999"})
     expect_error(concat("learning_rate=", value, "\n"), concat("y.cfg:4: [net] learning_rate = ", value, ": not a number; expected 0 or more"));
   expect_error("learning_rate=-1\n", "y.cfg:4: [net] learning_rate = -1: expected 0 or more");
-  expect_error("momentum=1\n", "y.cfg:4: [net] momentum = 1: expected 0 up to, but not, 1");
+  expect_error("momentum=1\n", "y.cfg:4: [net] momentum = 1: expected 0 to below 1");
   expect_error("momentum=1.5\n", "y.cfg:4: [net] momentum = 1.5: expected 0..1");
   expect_error("burn_in=-1\n", "y.cfg:4: [net] burn_in = -1: expected 0 or more");
   expect_error("saturation=0\n", "y.cfg:4: [net] saturation = 0: expected 0.01..100");
   EXPECT_EQ(read("learning_rate=0\nmomentum=0\n").errors, Strings{});
-  EXPECT_EQ(read("max_batches=10\nburn_in=11\n").warnings, Strings{"y.cfg:5: [net] burn_in = 11: longer than max_batches = 10: the rate never reaches learning_rate"});
+  EXPECT_EQ(read("max_batches=10\nburn_in=11\n").warnings,
+            Strings{"y.cfg:5: [net] burn_in = 11: longer than max_batches = 10: the rate never reaches learning_rate"});
 }
 
 TEST(NetSpec, Policies) {
@@ -104,9 +109,10 @@ TEST(NetSpec, Policies) {
   expect_error("policy=steps\nsteps=20,10\nscales=.1,.1\n", "y.cfg:5: [net] steps = 20,10: expected increasing iterations");
   expect_error("policy=steps\nsteps=10,10\nscales=.1,.1\n", "y.cfg:5: [net] steps = 10,10: expected increasing iterations");
   expect_error("policy=step\nstep=0\n", "y.cfg:5: [net] step = 0: expected 1 or more with policy = step");
-  for (const char* lines : {"policy=steps\nsteps=-1,100,20000,30000\nscales=.1,10,.1,.1\n", "policy=sgdr\nsgdr_cycle=1000\nsgdr_mult=2\nlearning_rate_min=1e-6\n",
-                            "policy=step\nstep=100\nscale=.5\n", "policy=exp\ngamma=.99\n", "policy=poly\npower=4\n", "policy=sigmoid\ngamma=.1\nstep=100\n",
-                            "policy=sig\ngamma=-.1\nstep=0\n", "policy=random\npower=2\n", "policy=constant\n"}) {
+  for (const char* lines :
+       {"policy=steps\nsteps=-1,100,20000,30000\nscales=.1,10,.1,.1\n", "policy=sgdr\nsgdr_cycle=1000\nsgdr_mult=2\nlearning_rate_min=1e-6\n",
+        "policy=step\nstep=100\nscale=.5\n", "policy=exp\ngamma=.99\n", "policy=poly\npower=4\n", "policy=sigmoid\ngamma=.1\nstep=100\n",
+        "policy=sig\ngamma=-.1\nstep=0\n", "policy=random\npower=2\n", "policy=constant\n"}) {
     const Outcome got = read(lines);
     EXPECT_EQ(got.errors, Strings{}) << lines;
     EXPECT_EQ(got.warnings, Strings{}) << lines;
@@ -148,6 +154,13 @@ TEST(NetSpec, OurOwnFilesAskForNothingThatIsNotDone) {
     EXPECT_EQ(problems.warnings(), Strings{});
   }
   EXPECT_GE(files, 6);
+}
+
+TEST(NetSpec, AMissingSectionIsReportedByTheParserAlone) {
+  Problems problems;
+  bind_net(parse_sections("[convolutional]\nfilters=3\n", "y.cfg", problems).at(0), problems);
+  EXPECT_EQ(problems.errors(), Strings{"y.cfg:1: [convolutional]: stands first; expected [net] as the first section"});
+  EXPECT_EQ(problems.warnings(), Strings{});
 }
 
 TEST(NetSpec, EveryKeyHasHelp) {

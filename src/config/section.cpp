@@ -2,6 +2,7 @@
 #include "config/section.h"
 
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 
 #include "base/error.h"
@@ -23,6 +24,16 @@ void keep(std::vector<std::string>& list, int64_t& more, std::string message) {
   }
 }
 
+// The number in "FILE:12: ...", 0 without one. FILE may hold colons, but hardly one before a number and another colon.
+int64_t line_of(std::string_view message) {
+  for (size_t at = message.find(':'); at != std::string_view::npos; at = message.find(':', at + 1)) {
+    const size_t end = message.find(':', at + 1);
+    if (end == std::string_view::npos) break;
+    if (const std::optional<int64_t> line = parse_integer(message.substr(at + 1, end - at - 1))) return *line;
+  }
+  return 0;
+}
+
 class Parser {
  public:
   Parser(const std::string& file, Problems& problems) : file_(file), problems_(problems) {}
@@ -37,7 +48,7 @@ class Parser {
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     }
     if (sections_.empty() && !problems_.failed()) problems_.error(concat(file_, ": no section; expected [net] first"));
-    return std::move(sections_);
+    return in_order();
   }
 
  private:
@@ -84,8 +95,22 @@ class Parser {
   void check_order(const Section& section, std::string_view written) {
     if (sections_.empty() && section.type != "net")
       problems_.error(concat(place(), "[", shown(written), "]: stands first; expected [net] as the first section"));
-    else if (!sections_.empty() && section.type == "net")
-      problems_.error(concat(place(), "[", shown(written), "]: only the first section can be [net]"));
+    else if (section.type == "net" && net_line_ > 0)
+      problems_.error(concat(place(), "[", shown(written), "]: there is one in line ", net_line_, " already; expected one [net] in a file"));
+    if (section.type == "net" && net_line_ == 0) net_line_ = line_;
+  }
+
+  // What follows shall find one [net], in front, so that a misplaced or missing one (already reported) is not reported again by all the rest.
+  std::vector<Section> in_order() {
+    if (sections_.empty()) return {};
+    std::vector<Section> ordered{{file_, 0, "net", {}, {}}};
+    for (Section& section : sections_) {
+      if (section.type != "net")
+        ordered.push_back(std::move(section));
+      else if (ordered[0].line == 0)
+        ordered[0] = std::move(section);
+    }
+    return ordered;
   }
 
   void read_entry(std::string_view text, std::string_view raw) {
@@ -115,7 +140,7 @@ class Parser {
   Problems& problems_;
   std::vector<Section> sections_;
   std::unordered_map<std::string, int> seen_;  // keys of the last section and their lines
-  int line_ = 0;
+  int line_ = 0, net_line_ = 0;
   bool stopped_ = false;
 };
 
@@ -159,6 +184,9 @@ void Problems::error(const Section& section, const Entry& entry, std::string_vie
 }
 
 void Problems::settle() {
+  auto by_line = [](const std::string& a, const std::string& b) { return line_of(a) < line_of(b); };
+  std::stable_sort(warnings_.begin(), warnings_.end(), by_line);
+  std::stable_sort(errors_.begin(), errors_.end(), by_line);
   for (const std::string& warning : warnings_) log::warn(warning);
   if (more_warnings_ > 0) log::warn(concat("... and ", more_warnings_, " more warnings"));
   warnings_.clear();
@@ -173,8 +201,6 @@ std::vector<Section> read_sections(const fs::path& path, Problems& problems) {
   return parse_sections(read_text(path, kMaxCfgFile), path.string(), problems);
 }
 
-std::vector<Section> parse_sections(std::string_view text, const std::string& file, Problems& problems) {
-  return Parser(file, problems).run(text);
-}
+std::vector<Section> parse_sections(std::string_view text, const std::string& file, Problems& problems) { return Parser(file, problems).run(text); }
 
 }  // namespace dn

@@ -50,7 +50,8 @@ TEST(Section, DropsBlanksCommentsBomAndCarriageReturns) {
 
 TEST(Section, TypesHaveAliasesAndNoCase) {
   Problems problems;
-  const auto sections = parse("[network]\n[conv]\n[conn]\n[max]\n[local_avg]\n[avg]\n[lrn]\n[soft]\n[silence]\n[Gaussian_yolo]\n[Yolo]\n[crop]\n", problems);
+  const auto sections =
+      parse("[network]\n[conv]\n[conn]\n[max]\n[local_avg]\n[avg]\n[lrn]\n[soft]\n[silence]\n[Gaussian_yolo]\n[Yolo]\n[crop]\n", problems);
   EXPECT_EQ(problems.errors(), Strings{});
   Strings types;
   for (const Section& section : sections) types.push_back(section.type);
@@ -68,14 +69,33 @@ TEST(Section, ReportsEveryProblemOfOneReading) {
 
 TEST(Section, KeysMayRepeatInAnotherSection) { EXPECT_EQ(errors_of("[net]\nsize=1\n[conv]\nsize=2\n[conv]\nsize=2\n"), Strings{}); }
 
-TEST(Section, FirstSectionMustBeNetAndOnlyTheFirst) {
-  EXPECT_EQ(errors_of("[conv]\n[net]\n"), (Strings{"y.cfg:1: [conv]: stands first; expected [net] as the first section",
-                                                   "y.cfg:2: [net]: only the first section can be [net]"}));
+TEST(Section, NetStandsFirstAndOnce) {
+  Problems problems;
+  auto sections = parse("[conv]\n[net]\nbatch=1\n[max]\n[net]\nbatch=2\n", problems);
+  EXPECT_EQ(problems.errors(), (Strings{"y.cfg:1: [conv]: stands first; expected [net] as the first section",
+                                        "y.cfg:5: [net]: there is one in line 2 already; expected one [net] in a file"}));
+  ASSERT_EQ(sections.size(), 3u);
+  EXPECT_EQ(sections[0].find("batch")->value, "1");
+  EXPECT_EQ(sections[1].type, "convolutional");
+  EXPECT_EQ(sections[2].type, "maxpool");
+  EXPECT_EQ(parse("[conv]\nsize=1\n", problems).at(0).line, 0);  // a stand-in
+}
+
+TEST(Section, ErrorsComeInTheOrderOfTheFile) {
+  Problems problems;
+  for (const char* message : {"a:b/y.cfg:30: late", "a:b/y.cfg:4: soon", "a:b/y.cfg: all", "a:b/y.cfg:4: [x] k = 1:2: sooner"})
+    problems.error(message);
+  try {
+    problems.settle();
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "a:b/y.cfg: all\na:b/y.cfg:4: soon\na:b/y.cfg:4: [x] k = 1:2: sooner\na:b/y.cfg:30: late");
+  }
 }
 
 TEST(Section, RefusesTextAfterTheBracketAndAnEmptyName) {
-  EXPECT_EQ(errors_of("[net]x\n[]\n"), (Strings{"y.cfg:1: [net]x: text after the ]; expected [section] alone on its line",
-                                                "y.cfg:2: []: no name; expected [section]"}));
+  EXPECT_EQ(errors_of("[net]x\n[]\n"),
+            (Strings{"y.cfg:1: [net]x: text after the ]; expected [section] alone on its line", "y.cfg:2: []: no name; expected [section]"}));
 }
 
 TEST(Section, EmptyTextsAreRefused) {
@@ -118,7 +138,8 @@ TEST(Section, HugeFilesEndSoonWithAFewMessages) {
     many.settle();
     FAIL();
   } catch (const Error& error) {
-    EXPECT_TRUE(std::string_view(error.what()).ends_with("y.cfg:101: [net] rubbish: expected key = value\n... and 99900 more problems")) << error.what();
+    EXPECT_TRUE(std::string_view(error.what()).ends_with("y.cfg:101: [net] rubbish: expected key = value\n... and 99900 more problems"))
+        << error.what();
   }
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));  // seconds under a sanitizer, well below one without
 }
@@ -152,8 +173,8 @@ TEST(Section, ProblemTextHasBothHalvesOrOne) {
   problems.error(section, section.entries[0], "", "1..63");
   problems.error(section, section.entries[0], "odd");
   problems.error(section, section.entries[0], "odd", "even");
-  EXPECT_EQ(problems.errors(), (Strings{"y.cfg:2: [conv] size = 0: expected 1..63", "y.cfg:2: [conv] size = 0: odd",
-                                        "y.cfg:2: [conv] size = 0: odd; expected even"}));
+  EXPECT_EQ(problems.errors(),
+            (Strings{"y.cfg:2: [conv] size = 0: expected 1..63", "y.cfg:2: [conv] size = 0: odd", "y.cfg:2: [conv] size = 0: odd; expected even"}));
 }
 
 TEST(Section, MissingFileIsAnError) {
