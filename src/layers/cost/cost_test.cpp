@@ -33,7 +33,7 @@ TEST(cost, refuses_training) {
   cpu::Device device({.threads = 1, .block = 8});
   const TensorDesc t{{1, 8, 1, 1}, 8};
   try {
-    testing::compile_layer(*layer, device, {{t}, t, true, true, false, {Write::overwrite}});
+    testing::compile_layer(*layer, device, {.x = {t}, .y = t, .training = true, .backward = true, .dx = {Write::overwrite}});
     FAIL() << "a training kernel was made";
   } catch (const Error& e) {
     EXPECT_NE(std::string(e.what()).find("[cost]: cannot be trained: it needs class targets"), std::string::npos);

@@ -38,12 +38,12 @@ Shape Dropout::output_shape(std::span<const Shape> in) const {
   return in[0];
 }
 
-DropoutMask::DropoutMask(const Pass& pass, int layer, int image, float probability) {
+DropoutMask::DropoutMask(const Pass& pass, int layer, int image, double probability) {
   const uint64_t stream = (static_cast<uint64_t>(layer) << 40) + pass.first_image + static_cast<uint64_t>(image);
   Rng rng(pass.seed, RandomUse::dropout, pass.iteration, stream);
   key0_ = rng.next();
   key1_ = rng.next();
-  threshold_ = static_cast<uint32_t>(static_cast<double>(probability) * 4294967296.0);
+  threshold_ = static_cast<uint32_t>(probability * 4294967296.0);
 }
 
 }  // namespace dn

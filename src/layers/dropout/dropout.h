@@ -12,7 +12,7 @@
 namespace dn {
 
 struct DropoutSpec {
-  float probability = .2f;
+  double probability = .2;
 };
 
 class Dropout : public Layer {
@@ -35,7 +35,7 @@ class Dropout : public Layer {
 // four multiplications, so it vectorizes, where a generator block per four elements would cost ten rounds of wide products.
 class DropoutMask {
  public:
-  DropoutMask(const Pass& pass, int layer, int image, float probability);
+  DropoutMask(const Pass& pass, int layer, int image, double probability);
   bool drops(uint32_t element) const { return mix(mix(element ^ key0_) + key1_) < threshold_; }
   uint32_t key0() const { return key0_; }
   uint32_t key1() const { return key1_; }

@@ -96,7 +96,7 @@ class DropoutCpu : public Kernel {
       const DropoutMask mask(pass, layer_, n, probability_);
       const bool on = pass.training;  // threshold 0 drops nothing
       images.push_back({mask.key0(), mask.key1(), on ? mask.threshold() : 0, 0, static_cast<uint32_t>(desc_.shape.plane()),
-                        on ? 1 / (1 - probability_) : 1, accumulate});
+                        on ? static_cast<float>(1 / (1 - probability_)) : 1, accumulate});
     }
     const size_t blocks = static_cast<size_t>(desc_.channel_blocks());
     cpu::parallel_for(device_.threads(), images.size() * blocks, [&](size_t item) {
@@ -110,7 +110,7 @@ class DropoutCpu : public Kernel {
   std::vector<Write> dx_;
   TensorDesc desc_;
   int layer_;
-  float probability_;
+  double probability_;
 };
 
 }  // namespace

@@ -9,7 +9,7 @@ template <class T>
 std::vector<T> dropout_reference(const Dropout& layer, const Pass& pass, const Shape& in, const std::vector<T>& x) {
   if (!pass.training) return x;
   std::vector<T> y;
-  const float p = layer.spec().probability;
+  const double p = layer.spec().probability;
   for (int n = 0; n < in.n; ++n) {
     const DropoutMask mask(pass, layer.index(), n, p);
     for (size_t e = 0; e < in.per_image(); ++e)

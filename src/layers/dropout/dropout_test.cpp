@@ -41,7 +41,7 @@ double dropped_share(const DropoutMask& mask, uint32_t count) {
 
 TEST(dropout, share_is_the_probability) {
   const uint32_t count = 1 << 20;
-  for (const float p : {.05f, .2f, .5f, .75f})
+  for (const double p : {.05, .2, .5, .75})
     for (int image = 0; image < 4; ++image) {
       const double spread = std::sqrt(p * (1 - p) / count);
       EXPECT_NEAR(dropped_share(DropoutMask({.seed = 5}, 2, image, p), count), p, 5 * spread);
@@ -51,11 +51,11 @@ TEST(dropout, share_is_the_probability) {
 // Masks of different images, iterations, layers and seeds agree as often as chance says; so do neighbours within one.
 TEST(dropout, masks_are_independent) {
   const uint32_t count = 1 << 18;
-  const DropoutMask first({.iteration = 7, .seed = 5}, 3, 0, .5f);
-  const DropoutMask others[] = {{{.iteration = 7, .seed = 5}, 3, 1, .5f},
-                                {{.iteration = 8, .seed = 5}, 3, 0, .5f},
-                                {{.iteration = 7, .seed = 5}, 4, 0, .5f},
-                                {{.iteration = 7, .seed = 6}, 3, 0, .5f}};
+  const DropoutMask first({.iteration = 7, .seed = 5}, 3, 0, .5);
+  const DropoutMask others[] = {{{.iteration = 7, .seed = 5}, 3, 1, .5},
+                                {{.iteration = 8, .seed = 5}, 3, 0, .5},
+                                {{.iteration = 7, .seed = 5}, 4, 0, .5},
+                                {{.iteration = 7, .seed = 6}, 3, 0, .5}};
   const double spread = 5 * std::sqrt(.25 / count);
   for (const DropoutMask& other : others) {
     double same = 0;
@@ -71,7 +71,7 @@ TEST(dropout, masks_are_independent) {
 
 // An image's mask is named by its index in the batch, not by the mini-batch it came in.
 TEST(dropout, subdivisions_change_nothing) {
-  const DropoutMask whole({.first_image = 0, }, 1, 5, .5f), split({.first_image = 4}, 1, 1, .5f);
+  const DropoutMask whole({.first_image = 0}, 1, 5, .5), split({.first_image = 4}, 1, 1, .5);
   for (uint32_t e = 0; e < 1000; ++e) EXPECT_EQ(whole.drops(e), split.drops(e));
 }
 

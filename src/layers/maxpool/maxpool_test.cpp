@@ -34,7 +34,7 @@ struct PoolRun {
   PoolRun(const Maxpool& layer, const TensorDesc& in, int threads, const std::vector<float>& x_values, const std::vector<float>& dy_values) {
     cpu::Device device({.threads = threads, .block = in.block});
     const TensorDesc out{layer.output_shape({&in.shape, 1}), in.block};
-    const auto kernel = Maxpool::compile_cpu(layer, device, {{in}, out, true, true, false, {Write::overwrite}});
+    const auto kernel = Maxpool::compile_cpu(layer, device, {.x = {in}, .y = out, .training = true, .backward = true, .dx = {Write::overwrite}});
     const Needs needs = kernel->needs();
     Memory x(in.bytes()), y_memory(out.bytes()), dy(out.bytes()), dx_memory(in.bytes()), saved(needs.saved.at(0)), scratch(needs.forward_scratch);
     std::copy(x_values.begin(), x_values.end(), x.floats());
@@ -152,8 +152,8 @@ TEST(maxpool, nothing_is_saved_at_inference) {
   const auto layer = testing::parse_layer("[maxpool]\nsize=2\nstride=2", 1);
   cpu::Device device({.threads = 1, .block = 8});
   const TensorDesc in{{1, 8, 8, 8}, 8}, out{{1, 8, 4, 4}, 8};
-  EXPECT_TRUE(testing::compile_layer(*layer, device, {{in}, out})->needs().saved.empty());
-  const Needs training = testing::compile_layer(*layer, device, {{in}, out, true, true, false, {Write::overwrite}})->needs();
+  EXPECT_TRUE(testing::compile_layer(*layer, device, {.x = {in}, .y = out})->needs().saved.empty());
+  const Needs training = testing::compile_layer(*layer, device, {.x = {in}, .y = out, .training = true, .backward = true, .dx = {Write::overwrite}})->needs();
   EXPECT_EQ(training.saved, std::vector<size_t>{out.count()});
   EXPECT_FALSE(training.x_in_backward || training.y_in_backward);
 }

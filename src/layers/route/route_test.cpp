@@ -67,7 +67,7 @@ TEST(route, same_layer_twice) {
   const auto layer = testing::parse_layer("[route]\nlayers=-1,-1", 1);
   cpu::Device device({.threads = 2, .block = 8});
   const TensorDesc in{{1, 8, 1, 2}, 8}, out{{1, 16, 1, 2}, 8};
-  const auto kernel = testing::compile_layer(*layer, device, {{in, in}, out, true, true, false, {Write::overwrite, Write::accumulate}});
+  const auto kernel = testing::compile_layer(*layer, device, {.x = {in, in}, .y = out, .training = true, .backward = true, .dx = {Write::overwrite, Write::accumulate}});
   alignas(64) float dx[16], dy[32];
   for (int i = 0; i < 32; ++i) dy[i] = static_cast<float>(i);
   const Tensor dxs[] = {{in, dx}, {in, dx}};

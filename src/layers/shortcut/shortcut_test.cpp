@@ -127,7 +127,7 @@ TEST(shortcut, needs) {
   cpu::Device device({.threads = 1, .block = 8});
   const auto needs = [&](const std::string& keys, bool frozen) {
     const auto layer = testing::parse_layer("[shortcut]\nfrom=-2" + keys, 2);
-    return testing::compile_layer(*layer, device, {{t, t}, t, true, true, frozen, {Write::overwrite, Write::overwrite}})->needs();
+    return testing::compile_layer(*layer, device, {.x = {t, t}, .y = t, .training = true, .backward = true, .frozen = frozen, .dx = {Write::overwrite, Write::overwrite}})->needs();
   };
   EXPECT_FALSE(needs("", false).x_in_backward || needs("", false).y_in_backward);
   EXPECT_TRUE(needs("\nactivation=leaky", false).y_in_backward);
