@@ -34,4 +34,7 @@ class Validation {
 // The family's lines for a report.
 std::vector<std::string> map_lines(const MapReport& report, const std::vector<std::string>& names, const ValidationOptions& options, double seconds);
 
+// Detections and labels of a validation list under their common name, `labels` being the images' (Error when a label file cannot be read).
+std::vector<TruthBox> validation_truth(const Dataset& images, size_t index, int classes);
+
 }  // namespace dn
