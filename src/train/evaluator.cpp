@@ -36,7 +36,7 @@ void keep_probable(std::vector<Detection>& detections, bool objectness_only) {
 
 struct Evaluator::Prepared {
   size_t first = 0, count = 0;
-  AlignedFloats pixels;                 // [mini_batch,C,H,W]; what is not read is 0
+  PixelFloats pixels;                 // [mini_batch,C,H,W]; what is not read is 0
   std::vector<InferenceImage> frames;   // sizes and placement; without pixels
   std::vector<std::string> errors;
 };

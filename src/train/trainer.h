@@ -42,6 +42,10 @@ void check_training(const Network& network, const WeightsInfo* weights, const Tr
 // Updates already behind a run that starts with these weights.
 int64_t starting_iteration(const Network& network, const WeightsInfo* weights, bool clear);
 
+// The validation list of the .data file, ready to be evaluated. Throws Error when it, the names or their number are wrong.
+std::unique_ptr<Validation> open_validation(const DataFile& data, int classes, const TrainOptions& options);
+nlohmann::ordered_json map_event(const MapReport& report, int64_t iteration, double seconds, double best);
+
 // In-training mAP of the family: every max(100, epochs' worth of) iterations after the last one, not before burn-in ends, and at the end.
 class MapCadence {
  public:
