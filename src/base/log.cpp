@@ -12,10 +12,12 @@ namespace {
 std::mutex mutex;                 // warnings come from loader threads too
 std::set<std::string> warned;
 bool progress_open = false;       // a progress line stands on the terminal and must be ended before other text
+bool status_open = false;         // a status line does, and is wiped before other text
 
 void end_progress() {
+  if (status_open) std::cerr << "\r\x1b[K" << std::flush;
   if (progress_open) std::cerr << '\n';
-  progress_open = false;
+  progress_open = status_open = false;
 }
 
 }  // namespace
@@ -39,6 +41,18 @@ void warn(std::string_view message) {
 int64_t warnings() {
   const std::lock_guard lock(mutex);
   return static_cast<int64_t>(warned.size());
+}
+
+void status(std::string_view line) {
+  if (!stderr_is_terminal()) return;
+  using Clock = std::chrono::steady_clock;
+  static Clock::time_point last{};
+  const std::lock_guard lock(mutex);
+  const Clock::time_point now = Clock::now();
+  if (now - last < std::chrono::milliseconds(100)) return;
+  last = now;
+  std::cerr << '\r' << line << "\x1b[K" << std::flush;
+  status_open = true;
 }
 
 Progress::Progress(std::string label, int64_t total, std::string_view unit, double plain_seconds)

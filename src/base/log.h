@@ -14,6 +14,7 @@ namespace dn::log {
 void say(std::string_view line);      // stdout, one line, flushed
 void warn(std::string_view message);  // stderr, "warning: ..."; counted; the same message is printed once
 int64_t warnings();                   // how many different ones so far
+void status(std::string_view line);   // stderr, a line that the next text replaces; on a terminal only, at most ten times a second
 
 bool stdout_is_terminal();
 bool stderr_is_terminal();

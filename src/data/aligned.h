@@ -9,10 +9,10 @@
 
 namespace dn {
 
-class AlignedFloats {
+class PixelFloats {
  public:
-  AlignedFloats() = default;
-  explicit AlignedFloats(size_t count) { reserve(count); }
+  PixelFloats() = default;
+  explicit PixelFloats(size_t count) { reserve(count); }
   void reserve(size_t count) {
     if (count <= capacity_) return;
     data_.reset();

@@ -1,0 +1,46 @@
+// What the verbs share: the three model files among the arguments, the device of the global options, names, a network with its weights.
+#pragma once
+
+#include <optional>
+
+#include "cli/options.h"
+#include "config/data_file.h"
+#include "device/cpu/device.h"
+#include "graph/network.h"
+
+namespace dn::cli {
+
+// DATA CFG [WEIGHTS] [others...]. The order is theirs, but a file with the extension .data or .cfg is taken for what it says wherever it stands.
+struct ModelFiles {
+  fs::path data, cfg;
+  std::optional<fs::path> weights;
+  std::vector<std::string> others;
+};
+ModelFiles model_files(const std::vector<std::string>& positional);
+
+cpu::DeviceOptions device_options(const Arguments& arguments);
+int decode_threads(const cpu::Device& device);
+
+// Names from the .data file, exactly `classes` of them. Throws Error otherwise.
+std::vector<std::string> class_names(const DataFile& data, int classes);
+
+// A network ready for inference. Weights that hold only a part of the layers are refused.
+Network load_model(const fs::path& cfg, const fs::path& weights);
+
+// The options' notes ("changes nothing") as lines on stderr.
+void say_notes(const Arguments& arguments);
+
+int train(const Arguments& arguments);
+int test(const Arguments& arguments);
+int map(const Arguments& arguments);
+int recall(const Arguments& arguments);
+int valid(const Arguments& arguments);
+int calc_anchors(const Arguments& arguments);
+int partial(const Arguments& arguments);
+int describe(const Arguments& arguments);
+int synth(const Arguments& arguments);
+int demo(const Arguments& arguments);
+int help(const Arguments& arguments);
+int version(const Arguments& arguments);
+
+}  // namespace dn::cli

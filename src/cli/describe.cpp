@@ -1,0 +1,126 @@
+// describe CFG: every layer with its shapes, parameters and arithmetic, and the memory that training and inference would take.
+// describe SECTION: the keys of a section type, from the tables that parse them.
+#include <algorithm>
+
+#include "base/log.h"
+#include "cli/common.h"
+#include "graph/plan.h"
+#include "layers/registry.h"
+#include "nn/detection.h"
+#include "train/memory_estimate.h"
+
+namespace dn::cli {
+namespace {
+
+std::string cell(std::string text, size_t width, bool right = false) {
+  if (text.size() < width) text.insert(right ? 0 : text.size(), width - text.size(), ' ');
+  return text;
+}
+
+std::string mib(size_t bytes) { return bytes_text(static_cast<double>(bytes)); }
+
+size_t parameters_of(const Network& network, int layer) {
+  size_t count = 0;
+  for (const ParamSegment* segment : network.params().of_layer(layer)) count += segment->spec.count;
+  return count;
+}
+
+void layer_table(const Network& network) {
+  const Shape input = network.input(1);
+  const std::vector<Shape> outputs = network.output_shapes(input);
+  log::say(concat(cell("layer", 7), cell("type", 16), cell("", 30), cell("input", 20), cell("output", 20), cell("parameters", 12, true),
+                  cell("GFLOP", 10, true)));
+  double flops = 0;
+  size_t parameters = 0;
+  for (const auto& layer : network.layers()) {
+    const std::vector<Shape> in = network.source_shapes(layer->index(), input, outputs);
+    const double mine = layer->forward_flops(in) / 1e9;
+    const size_t count = parameters_of(network, layer->index());
+    flops += mine;
+    parameters += count;
+    log::say(concat(cell(concat(layer->index()), 7), cell(layer->type(), 16), cell(layer->summary(in), 30), cell(in.empty() ? "" : in[0].text(), 20),
+                    cell(outputs[static_cast<size_t>(layer->index())].text(), 20), cell(count ? concat(count) : "", 12, true),
+                    cell(mine > 0 ? fixed(mine, 3) : "", 10, true)));
+  }
+  log::say(concat("total: ", network.layers().size(), " layers, ", parameters, " parameters (", mib(parameters * sizeof(float)), "), ", fixed(flops, 3),
+                  " GFLOP forward per image, about ", fixed(3 * flops, 3), " per trained image"));
+}
+
+void say_memory(std::string_view title, const MemoryEstimate& m, const PlanReport& report) {
+  log::say(concat(title, ": about ", mib(m.total())));
+  const auto row = [](std::string_view name, size_t bytes, std::string_view note = {}) {
+    if (bytes) log::say(concat("  ", cell(std::string(name), 34), cell(mib(bytes), 12, true), note.empty() ? "" : "  ", note));
+  };
+  row("activations, gradients, scratch", m.arena, concat("(", mib(report.everything_live), " if everything stayed alive)"));
+  row("parameters", m.parameters);
+  row("parameter gradients", m.gradients);
+  row("momentum", m.momentum);
+  row("weights packed for convolutions", m.packed);
+  row("batches of the loader", m.batches);
+  row("program and libraries", m.process);
+  log::say(concat("  ", report.forward_steps, " forward and ", report.backward_steps, " backward steps, ", report.reorders, " layout conversions"));
+}
+
+void memory_tables(Network& network, cpu::Device& device) {
+  const NetSpec& net = network.spec();
+  const bool trains = std::any_of(network.layers().begin(), network.layers().end(), [](const auto& layer) { return layer->has_loss(); });
+  if (trains) {
+    const Plan plan(network, device, network.input(net.mini_batch()), PlanOptions{.training = true});
+    say_memory(concat("training memory, batch = ", net.batch, " as ", net.subdivisions, " x ", net.mini_batch()),
+               estimate_training(network, plan.report(), net.width, net.height), plan.report());
+  }
+  const Plan plan(network, device, network.input(1), PlanOptions{});
+  say_memory("inference memory, one image", estimate_inference(network, plan.report(), 1), plan.report());
+}
+
+void key_table(const std::vector<KeyHelp>& rows) {
+  size_t name = 4, initial = 8, range = 8;
+  for (const KeyHelp& row : rows) {
+    name = std::max(name, row.name.size() + 2);
+    initial = std::max(initial, row.initial.size() + 2);
+    range = std::min<size_t>(48, std::max(range, row.range.size() + 2));
+  }
+  log::say(concat("  ", cell("key", name), cell("default", initial), cell("values", range), "meaning"));
+  for (const KeyHelp& row : rows) log::say(concat("  ", cell(row.name, name), cell(row.initial, initial), cell(row.range, range), row.doc));
+}
+
+int describe_section(std::string section) {
+  if (section.starts_with('[') && section.ends_with(']')) section = section.substr(1, section.size() - 2);
+  section = lower(section);
+  if (section == "net" || section == "network") {
+    log::say("[net]: what concerns the whole network");
+    key_table(net_key_help());
+    return 0;
+  }
+  const LayerType* type = find_layer_type(section);
+  if (!type) {
+    std::vector<std::string_view> names = {"net"};
+    for (const LayerType& t : layer_types()) names.push_back(t.name);
+    const std::string_view near = nearest_name(section, names);
+    fail("describe ", section, ": neither a file nor a section type", near.empty() ? "" : concat("; did you mean '", near, "'?"), "; section types: ",
+         join(std::vector<std::string>(names.begin(), names.end()), ", "));
+  }
+  log::say(concat("[", type->name, "]"));
+  key_table(type->keys());
+  log::say("keys of every section");
+  key_table(common_key_help());
+  return 0;
+}
+
+}  // namespace
+
+int describe(const Arguments& arguments) {
+  const std::string& what = arguments.positional[0];
+  std::error_code code;
+  if (!fs::is_regular_file(what, code) && !lower(what).ends_with(".cfg")) return describe_section(what);
+  Network network = Network::from_cfg(what);
+  layer_table(network);
+  network.params().initialize(1);
+  network.params().allocate_grads();
+  cpu::Device device(device_options(arguments));
+  log::say(concat("device: ", device.description()));
+  memory_tables(network, device);
+  return 0;
+}
+
+}  // namespace dn::cli

@@ -1,0 +1,125 @@
+#include "train/banner.h"
+
+#include <algorithm>
+
+#include "train/memory_estimate.h"
+#include "train/schedule.h"
+
+namespace dn {
+namespace {
+
+std::string real(double value) { return concat(static_cast<float>(value)); }
+
+std::string policy_text(const NetSpec& net) {
+  if (net.policy == "steps") {
+    std::string text = "then";
+    double value = net.learning_rate;
+    for (size_t i = 0; i < net.steps.size() && i < net.scales.size(); ++i) {
+      value *= static_cast<double>(net.scales[i]);
+      text += concat(i ? ", " : " ", real(value), " from iteration ", net.steps[i]);
+    }
+    return net.steps.empty() ? std::string("then constant") : text;
+  }
+  if (net.policy == "step") return concat("times ", real(net.scale), " every ", net.step, " iterations");
+  if (net.policy == "sgdr")
+    return concat("cosine cycles of ", net.sgdr_cycle > 0 ? net.sgdr_cycle : net.max_batches, " iterations down to ", real(net.learning_rate_min));
+  return concat("policy ", net.policy);
+}
+
+std::string weights_text(const RunFacts& f) {
+  if (!f.weights)
+    return concat("weights: random, seed ", f.options.seed);
+  const WeightsInfo& w = *f.weights;
+  const std::string name = f.options.weights->string();
+  if (!w.complete())
+    return concat("weights: ", name, ": loaded ", w.loaded, " of ", w.layers, " layers; the rest starts random, seed ", f.options.seed,
+                  ", at iteration 0");
+  return concat("weights: ", name, ": loaded ", w.layers, " of ", w.layers, " layers, ", w.seen, " images seen; ",
+                f.options.clear ? "starting at iteration 0 (-clear)" : concat("going on after iteration ", f.start));
+}
+
+double epochs(const RunFacts& f, int64_t iterations) {
+  return static_cast<double>(iterations) * f.network.spec().batch / static_cast<double>(f.images);
+}
+
+std::string batch_text(const RunFacts& f) {
+  const NetSpec& net = f.network.spec();
+  const int64_t per_epoch = static_cast<int64_t>((f.images + static_cast<size_t>(net.batch) - 1) / static_cast<size_t>(net.batch));
+  return concat(net.batch, " images per update = ", net.subdivisions, " x ", net.mini_batch(), " (batch normalization sees ", net.mini_batch(),
+                "); one epoch = ", f.images, " images = ", per_epoch, per_epoch == 1 ? " update" : " updates", "; ",
+                net.max_batches - f.start, " updates to go, ends after epoch ", fixed(epochs(f, net.max_batches), 1));
+}
+
+std::string rate_text(const NetSpec& net) {
+  return concat("learning rate: ", net.burn_in > 0 ? concat("burn-in of ", net.burn_in, " updates up to ") : "", real(net.learning_rate), ", ",
+                policy_text(net), "; momentum ", real(net.momentum), ", decay ", real(net.decay));
+}
+
+std::string size_text(const RunFacts& f) {
+  const NetSpec& net = f.network.spec();
+  if (!f.resizer.active()) return concat("input: ", net.width, " x ", net.height, " x ", net.channels);
+  const NetSize low = f.resizer.smallest(), high = f.resizer.largest();
+  return concat("input: ", net.width, " x ", net.height, " x ", net.channels, "; random=1: every 10 iterations another size between ", low.width,
+                " x ", low.height, " and ", high.width, " x ", high.height);
+}
+
+double parameters(const RunFacts& f) {
+  size_t count = 0;
+  for (const ParamSegment& s : f.network.params().segments()) count += s.spec.count;
+  return static_cast<double>(count);
+}
+
+double gflops(const RunFacts& f) {
+  const Shape input = f.network.input(1);
+  const std::vector<Shape> outputs = f.network.output_shapes(input);
+  double flops = 0;
+  for (const auto& layer : f.network.layers()) flops += layer->forward_flops(f.network.source_shapes(layer->index(), input, outputs));
+  return flops / 1e9;
+}
+
+MemoryEstimate memory(const RunFacts& f) {
+  const NetSize size = f.resizer.at(f.start);
+  return estimate_training(f.network, f.plan, size.width, size.height);
+}
+
+}  // namespace
+
+std::vector<std::string> banner(const RunFacts& f) {
+  const NetSpec& net = f.network.spec();
+  const MemoryEstimate m = memory(f);
+  const auto mib = [](size_t bytes) { return bytes_text(static_cast<double>(bytes)); };
+  std::vector<std::string> lines;
+  lines.push_back(concat(run_name(f.options.cfg), ": ", f.network.layers().size(), " layers, ", fixed(parameters(f) / 1e6, 2), " M parameters, ",
+                         fixed(gflops(f), 3), " GFLOP forward per image"));
+  lines.push_back(concat("device: ", f.device.description()));
+  lines.push_back(weights_text(f));
+  lines.push_back(size_text(f));
+  lines.push_back(batch_text(f));
+  lines.push_back(rate_text(net));
+  lines.push_back(concat("memory: about ", mib(m.total()), " (activations ", mib(m.arena), ", ", mib(f.plan.everything_live), " without reuse; parameters, gradients, momentum ",
+                         mib(m.parameters + m.gradients + m.momentum), "; batches ", mib(m.batches), ")"));
+  if (const int frozen = f.network.frozen_layers(f.start); frozen > 0) lines.push_back(concat("frozen: layers 0 to ", frozen - 1));
+  lines.push_back(concat("snapshots and metrics.jsonl: ", f.backup.string(),
+                         f.next_map >= 0 ? concat("; first mAP after iteration ", f.next_map) : "; no mAP during training (-map)"));
+  return lines;
+}
+
+nlohmann::ordered_json start_event(const RunFacts& f) {
+  const NetSpec& net = f.network.spec();
+  return {{"iteration", f.start},
+          {"version", DN_VERSION},
+          {"cfg", f.options.cfg.string()},
+          {"data", f.options.data.string()},
+          {"weights", f.options.weights ? nlohmann::ordered_json(f.options.weights->string()) : nlohmann::ordered_json(nullptr)},
+          {"seed", f.options.seed},
+          {"device", f.device.description()},
+          {"images", f.images},
+          {"batch", net.batch},
+          {"subdivisions", net.subdivisions},
+          {"max_batches", net.max_batches},
+          {"parameters", parameters(f)},
+          {"gflop_forward", gflops(f)},
+          {"memory_bytes", memory(f).total()}};
+}
+
+}  // namespace dn

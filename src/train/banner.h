@@ -1,0 +1,26 @@
+// What a run says before it starts: the cfg's numbers in plain words, the machine, the memory.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "train/trainer.h"
+
+namespace dn {
+
+struct RunFacts {
+  const TrainOptions& options;
+  const Network& network;
+  const cpu::Device& device;
+  const Resizer& resizer;
+  size_t images = 0;                  // in the training list
+  int64_t start = 0;                  // iterations already done
+  const WeightsInfo* weights = nullptr;
+  PlanReport plan;                    // of the size the run starts with
+  fs::path backup;
+  int64_t next_map = -1;              // negative: no evaluation during training
+};
+
+std::vector<std::string> banner(const RunFacts& facts);
+nlohmann::ordered_json start_event(const RunFacts& facts);
+
+}  // namespace dn

@@ -1,0 +1,54 @@
+// Runs a network over many images: an inference plan by mini-batches, the next images decoded while the network works, boxes mapped back to the
+// images, non-maximum suppression as the last head asks for it. Behind in-training mAP and `detector test|map|valid|recall`.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "graph/plan.h"
+#include "nn/detection.h"
+
+namespace dn {
+
+struct EvaluatorOptions {
+  int mini_batch = 4;          // images per forward pass
+  float threshold = .005f;     // objectness and class probability at or below it are dropped
+  float nms = .45f;            // overlap above which the weaker of two boxes of a class goes; 0: no suppression
+  bool objectness_only = false;  // class probabilities are left out: prob has one entry, the objectness
+  bool letter_box = false;
+  int decode_threads = 1;
+};
+
+struct ImageDetections {
+  size_t index = 0;                   // in the list
+  int width = 0, height = 0;          // of the image; 0 when it could not be read
+  std::string error;                  // why not; empty otherwise
+  double seconds = 0;                 // the network's share: time of the forward pass / images in it
+  std::vector<Detection> detections;  // boxes relative to the image, not clipped; at least one probability above the threshold
+};
+
+class Evaluator {
+ public:
+  // Takes the weights as they are in `network`. Throws Error when the network has no head or heads with different class counts.
+  Evaluator(Network& network, cpu::Device& device, const EvaluatorOptions& options);
+  ~Evaluator();
+  // Calls `each` for every path, in order. An image that cannot be read is passed on with its error.
+  // `each` returns false to stop early.
+  void run(const std::vector<std::string>& paths, const std::function<bool(ImageDetections&&)>& each);
+  int classes() const { return classes_; }
+  const PlanReport& report() const { return plan_.report(); }
+
+ private:
+  struct Prepared;
+  Prepared prepare(const std::vector<std::string>& paths, size_t first) const;
+  std::vector<ImageDetections> detect(const Prepared& images);
+
+  Network& network_;
+  cpu::Device& device_;
+  EvaluatorOptions options_;
+  int classes_ = 0;
+  Plan plan_;
+};
+
+}  // namespace dn

@@ -1,0 +1,45 @@
+#include "train/memory_estimate.h"
+
+#include <sys/resource.h>
+
+namespace dn {
+namespace {
+
+constexpr size_t kProcess = size_t{40} << 20;   // measured: code, oneDNN's generated kernels, stacks, list of images
+
+size_t weight_bytes(const Network& network) {
+  size_t floats = 0;
+  for (const ParamSegment& segment : network.params().segments())
+    if (segment.spec.role == ParamRole::weight) floats += segment.spec.count;
+  return floats * sizeof(float);
+}
+
+}  // namespace
+
+MemoryEstimate estimate_training(const Network& network, const PlanReport& plan, int width, int height, int loader_prefetch) {
+  MemoryEstimate m;
+  m.arena = plan.arena_bytes;
+  m.parameters = m.gradients = m.momentum = network.params().count() * sizeof(float);
+  m.packed = 2 * weight_bytes(network);
+  m.batches = network.input(network.spec().batch, width, height).count() * sizeof(float) * static_cast<size_t>(1 + loader_prefetch);
+  m.process = kProcess;
+  return m;
+}
+
+MemoryEstimate estimate_inference(const Network& network, const PlanReport& plan, int images) {
+  MemoryEstimate m;
+  m.arena = plan.arena_bytes;
+  m.parameters = network.params().count() * sizeof(float);
+  m.packed = weight_bytes(network);
+  m.batches = 2 * network.input(images).count() * sizeof(float);
+  m.process = kProcess;
+  return m;
+}
+
+size_t peak_resident_bytes() {
+  struct rusage usage {};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<size_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace dn

@@ -1,0 +1,52 @@
+// What makes a training run pointless or impossible, found before it starts; and where it starts.
+#include <algorithm>
+
+#include "base/log.h"
+#include "train/trainer.h"
+
+namespace dn {
+namespace {
+
+bool has_batch_statistics(const Network& network) {
+  return std::any_of(network.params().segments().begin(), network.params().segments().end(),
+                     [](const ParamSegment& s) { return s.spec.role == ParamRole::running_mean; });
+}
+
+std::string net_line(const Network& network) { return network.spec().section.where(); }
+
+void check_batch(const Network& network) {
+  const NetSpec& net = network.spec();
+  if (net.batch == 1)
+    fail(net_line(network), " batch = 1: nothing can be trained on one image per update (left from testing?); expected for example batch = 64 and "
+                            "subdivisions = 16");
+  if (net.batch < 8)
+    log::warn(concat(net_line(network), " batch = ", net.batch, ": updates from so few images are noisy; 64 is usual"));
+  if (net.mini_batch() < 4 && has_batch_statistics(network))
+    log::warn(concat(net_line(network), " batch / subdivisions = ", net.mini_batch(),
+                     ": batch normalization takes its statistics from that many images; 4 or more work better"));
+}
+
+}  // namespace
+
+int64_t starting_iteration(const Network& network, const WeightsInfo* weights, bool clear) {
+  // A file with a part of the layers is a pretrained backbone: what it has seen says nothing about this run.
+  if (!weights || clear || !weights->complete()) return 0;
+  return static_cast<int64_t>(std::min<uint64_t>(weights->seen / static_cast<uint64_t>(network.spec().batch), INT64_MAX / 2));
+}
+
+void check_training(const Network& network, const WeightsInfo* weights, const TrainOptions& options) {
+  const NetSpec& net = network.spec();
+  const bool has_loss = std::any_of(network.layers().begin(), network.layers().end(), [](const auto& layer) { return layer->has_loss(); });
+  if (network.heads().empty() || !has_loss) fail(network.file(), ": no detection head to train; expected [yolo] or another head as the last layer");
+  if (net.max_batches <= 0)
+    fail(net_line(network), " max_batches = ", net.max_batches, ": training would end before it begins; expected the number of iterations "
+                            "(2000 per class, at least 6000, is a usual start)");
+  if (!weights) return check_batch(network);
+  const int64_t start = starting_iteration(network, weights, options.clear);
+  if (start >= net.max_batches)
+    fail(options.weights->string(), ": these weights have seen ", weights->seen, " images = iteration ", start, " at batch = ", net.batch,
+         ", and ", net_line(network), " max_batches = ", net.max_batches, ": nothing is left to do. To start from them at iteration 0, add -clear; to go "
+         "on, raise max_batches");
+}
+
+}  // namespace dn

@@ -1,0 +1,293 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+#include "base/log.h"
+#include "data/check.h"
+#include "nn/detection.h"
+#include "train/banner.h"
+#include "train/schedule.h"
+#include "train/stop_signal.h"
+
+namespace dn {
+namespace {
+
+constexpr size_t kPlansKept = 2;
+constexpr int64_t kChartPeriod = 100, kLinePeriod = 100;
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+fs::path train_list(const DataFile& data) {
+  if (data.train.empty()) fail(data.file, ": train is missing: expected the path of a list of images");
+  return resolve_path(data.train, data.file);
+}
+
+std::vector<float> layer_scales(const Network& network) {
+  std::vector<float> scales;
+  for (const auto& layer : network.layers()) scales.push_back(layer->common().learning_rate);
+  return scales;
+}
+
+LossReport& operator+=(LossReport& a, const LossReport& b) {
+  a.cost += b.cost;
+  a.iou_sum += b.iou_sum;
+  a.assigned += b.assigned;
+  a.truths += b.truths;
+  a.rewritten += b.rewritten;
+  a.class_loss += b.class_loss;
+  a.iou_loss += b.iou_loss;
+  a.total_loss += b.total_loss;
+  return a;
+}
+
+LoaderOptions loader_options(const Network& network, const TrainOptions& options) {
+  const NetSpec& net = network.spec();
+  const Head& head = *network.heads().back();
+  LoaderOptions loader;
+  loader.sample.seed = options.seed;
+  loader.sample.batch = net.batch;
+  loader.sample.classes = head.classes();
+  loader.sample.channels = net.channels;
+  loader.sample.augmentation =
+      make_augmentation(net, static_cast<double>(head.jitter()), static_cast<double>(head.resize()), head.max_truths());
+  loader.threads = options.loader_threads > 0 ? options.loader_threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 8);
+  return loader;
+}
+
+}  // namespace
+
+MapCadence::MapCadence(const NetSpec& net, size_t train_images, double epochs, int64_t start)
+    : period_(std::max<int64_t>(100, static_cast<int64_t>(epochs * static_cast<double>(train_images) / net.batch))), burn_in_(net.burn_in),
+      end_(net.max_batches), next_(0) {
+  done(start);
+}
+
+void MapCadence::done(int64_t iteration) {
+  next_ = std::max(iteration + period_, burn_in_);
+  if (iteration < end_) next_ = std::min(next_, end_);
+}
+
+Trainer::Trainer(const TrainOptions& options)
+    : options_(options), data_(read_data_file(options.data)), network_(Network::from_cfg(options.cfg)), device_(options.device),
+      images_(train_list(data_)), resizer_(network_, options.seed),
+      chart_(options.chart_folder, run_name(options.cfg), network_.spec().max_batches, network_.spec().max_chart_loss),
+      plans_(network_, device_, kPlansKept), map_cadence_(network_.spec(), images_.size(), options.map_epochs, 0) {
+  check_training(network_, nullptr, options_);
+  load();
+  const Head& head = *network_.heads().back();
+  for (const std::string& line : summary(check_dataset(images_, head.classes(), head.max_truths(), device_.threads()))) log::say(line);
+  if (options_.map) validation_ = open_validation(data_, head.classes(), options_);
+  const std::string name = run_name(options_.cfg);
+  snapshots_ = std::make_unique<Snapshots>(network_, data_.backup, name, SnapshotRules::from(data_, network_.spec().max_batches), iteration_);
+  const fs::path metrics = snapshots_->folder() / "metrics.jsonl";
+  history_ = read_history(metrics, name, iteration_);
+  metrics_ = std::make_unique<MetricsFile>(metrics, name);
+  chart_.start_from(history_);
+  if (!history_.average_loss.empty()) average_.start_from(history_.average_loss.back().value);
+  network_.params().allocate_grads();
+  const NetSpec& net = network_.spec();
+  optimizer_ = std::make_unique<Optimizer>(network_.params(),
+                                           OptimizerOptions{net.momentum, net.decay, net.batch, layer_scales(network_), device_.threads()});
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::load() {
+  network_.params().initialize(options_.seed);
+  if (!options_.weights) return;
+  weights_ = load_weights(network_, *options_.weights);
+  start_ = iteration_ = starting_iteration(network_, &weights_, options_.clear);
+  check_training(network_, &weights_, options_);
+  map_cadence_ = MapCadence(network_.spec(), images_.size(), options_.map_epochs, start_);
+}
+
+void Trainer::announce() {
+  const NetSpec& net = network_.spec();
+  // The largest plan comes first in a fresh run, so its memory is known and taken before hours have gone by.
+  const NetSize size = resizer_.at(iteration_);
+  const Plan& plan = plans_.training(size, net.mini_batch(), network_.frozen_layers(iteration_));
+  RunFacts facts{options_, network_, device_, resizer_, images_.size(), start_, options_.weights ? &weights_ : nullptr, plan.report(),
+                 snapshots_->folder(), validation_ ? map_cadence_.next() : -1};
+  for (const std::string& line : banner(facts)) log::say(line);
+  metrics_->write("start", start_event(facts));
+  loader_ = std::make_unique<Loader>(images_, loader_options(network_, options_));
+}
+
+int Trainer::run() {
+  const StopSignal stop;
+  announce();
+  try {
+    while (iteration_ < network_.spec().max_batches && !StopSignal::received()) {
+      const NetSize size = resizer_.at(iteration_);
+      Plan& plan = plans_.training(size, network_.spec().mini_batch(), network_.frozen_layers(iteration_));
+      const Batch& batch = loader_->next(static_cast<uint64_t>(iteration_), size.width, size.height);
+      IterationNumbers numbers = step(plan, batch);
+      record(numbers);
+      note_bad_samples();
+      for (const fs::path& file : snapshots_->maybe(iteration_)) metrics_->write("save", {{"iteration", iteration_}, {"file", file.string()}});
+      if (validation_ && !StopSignal::received() && map_cadence_.due(iteration_)) evaluate();
+      if (iteration_ % kChartPeriod == 0) chart_.draw();
+    }
+  } catch (const Error& e) {
+    snapshots_->try_save("last", iteration_);
+    chart_.draw();
+    metrics_->write("end", {{"iteration", iteration_}, {"reason", e.what()}});
+    throw;
+  }
+  return finish(StopSignal::received());
+}
+
+IterationNumbers Trainer::step(Plan& plan, const Batch& batch) {
+  const auto start = Clock::now();
+  const NetSpec& net = network_.spec();
+  IterationNumbers numbers;
+  numbers.load_wait = batch.wait_seconds;
+  numbers.width = batch.width;
+  numbers.height = batch.height;
+  numbers.batch = net.batch;
+  optimizer_->begin_batch();
+  forward_backward(plan, batch, numbers);
+  // The rate counts updates including this one, as the family does: the first is rate(1).
+  numbers.iteration = iteration_ + 1;
+  numbers.rate = rate(net, numbers.iteration, options_.seed);
+  const UpdateReport update = optimizer_->update(numbers.rate, network_.frozen_layers(iteration_));
+  numbers.gradient_norm = update.gradient_norm;
+  numbers.skipped = !update.applied;
+  if (!update.applied) give_up_if_diverged(update);
+  ++iteration_;
+  numbers.average_loss = average_.update(numbers.loss);
+  numbers.images = iteration_ * net.batch;
+  numbers.seconds = seconds_since(start);
+  return numbers;
+}
+
+void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers) {
+  const NetSpec& net = network_.spec();
+  const auto mini_batch = static_cast<size_t>(net.mini_batch());
+  const size_t image = plan.input_shape().per_image();
+  std::vector<int> losses;
+  for (const auto& layer : network_.layers())
+    if (layer->has_loss()) losses.push_back(layer->index());
+  for (const int layer : losses) numbers.heads.push_back({layer, {}});
+  for (int m = 0; m < net.subdivisions; ++m) {
+    const size_t first = static_cast<size_t>(m) * mini_batch;
+    Pass pass;
+    pass.training = true;
+    pass.param_grads = m == 0 ? Write::overwrite : Write::accumulate;
+    pass.micro_step = m;
+    pass.iteration = static_cast<uint64_t>(iteration_);
+    pass.seed = options_.seed;
+    pass.first_image = first;
+    pass.progress = static_cast<double>(iteration_) / net.max_batches;
+    pass.weights_version = network_.params().version();
+    pass.truth = std::span(batch.truth).subspan(first, mini_batch);
+    plan.set_input(batch.pixels.data() + first * image);
+    plan.forward(pass);
+    plan.backward(pass);
+    for (HeadNumbers& head : numbers.heads) head.sum += plan.loss(head.layer);
+  }
+  // The family's loss: the mean over the layers that have one, per image.
+  for (const HeadNumbers& head : numbers.heads) numbers.loss += head.sum.cost / static_cast<double>(numbers.heads.size());
+  numbers.loss /= net.batch;
+}
+
+void Trainer::give_up_if_diverged(const UpdateReport& update) const {
+  const ParamSegment& broken = *update.broken;
+  const Layer& layer = *network_.layers()[static_cast<size_t>(broken.layer)];
+  const std::string what = concat("iteration ", iteration_ + 1, ": the gradient of ", layer.where(), " ", broken.spec.name, " is not finite");
+  if (optimizer_->skipped_in_a_row() >= kMaxSkippedInARow)
+    fail(what, "; ", kMaxSkippedInARow, " updates in a row were left out: training has diverged. Lower learning_rate or lengthen burn_in; ",
+         snapshots_->file("last").string(), " holds the last finite weights");
+  log::warn(concat(what, "; the update is left out, weights stay as they were"));
+}
+
+void Trainer::record(IterationNumbers& numbers) {
+  seconds_ += numbers.seconds;
+  waited_ += numbers.load_wait;
+  const int64_t end = network_.spec().max_batches;
+  const double hours = time_left_.update(end - iteration_, numbers.seconds + numbers.load_wait);
+  const std::string line = classic_line(numbers, hours);
+  const bool terminal = log::stdout_is_terminal();
+  if (!terminal || iteration_ % kLinePeriod == 0 || iteration_ == end) log::say(line);
+  if (terminal)
+    log::status(concat(iteration_, "/", end, ": loss ", fixed(numbers.loss, 2), ", avg ", fixed(numbers.average_loss, 2), ", rate ",
+                       fixed(numbers.rate, 6), ", ", fixed(numbers.batch / std::max(1e-9, numbers.seconds + numbers.load_wait), 1), " images/s, ",
+                       history_.best_map >= 0 ? concat("best mAP ", fixed(100 * history_.best_map, 2), " %, ") : "",
+                       duration_text(hours * 3600), " left"));
+  chart_.add(numbers);
+  metrics_->write(numbers.skipped ? "skipped" : "iteration", to_json(numbers));
+}
+
+void Trainer::note_bad_samples() {
+  const int64_t now = loader_->substituted();
+  if (now == substituted_) return;
+  substituted_ = now;
+  const std::vector<std::string> bad = loader_->bad_samples();
+  std::string text;
+  for (const std::string& line : bad) text += line + "\n";
+  const fs::path file = snapshots_->folder() / "bad_samples.txt";
+  try {
+    write_file(file, text);
+  } catch (const Error& e) {
+    log::warn(e.what());
+  }
+  metrics_->write("bad_sample", {{"iteration", iteration_}, {"images", bad.size()}, {"substituted", now}});
+  log::warn(concat("images that cannot be used are replaced by others; the list is in ", file.string(), ", the first: ", bad.empty() ? "" : bad.front()));
+}
+
+void Trainer::evaluate() {
+  const auto start = Clock::now();
+  const std::optional<MapReport> report = validation_->run(network_, device_);
+  if (!report) return;   // interrupted
+  last_map_ = iteration_;
+  map_cadence_.done(iteration_);
+  chart_.add_map(iteration_, report->map);
+  const bool best = report->map >= history_.best_map;
+  if (best) {
+    history_.best_map = report->map;
+    history_.best_iteration = iteration_;
+    log::say(concat(" New best mAP: ", snapshots_->file("best").string()));
+    snapshots_->try_save("best", iteration_);
+  }
+  log::say(concat(" Last accuracy mAP@", fixed(static_cast<double>(options_.iou_threshold), 2), " = ", fixed(100 * report->map, 2), " %, best = ",
+                  fixed(100 * history_.best_map, 2), " % at iteration ", history_.best_iteration));
+  metrics_->write("map", map_event(*report, iteration_, seconds_since(start), history_.best_map));
+  chart_.draw();
+}
+
+int Trainer::finish(int signal) {
+  chart_.draw();
+  if (signal != 0) {
+    const fs::path file = snapshots_->save("last", iteration_);
+    metrics_->write("end", {{"iteration", iteration_}, {"reason", concat("signal ", signal)}});
+    log::say(concat("stopped after iteration ", iteration_, " by a signal; go on with: darknet detector train ", options_.data.string(), " ",
+                    options_.cfg.string(), " ", file.string(), options_.map ? " -map" : ""));
+    return 128 + signal;
+  }
+  const fs::path file = snapshots_->save("final", iteration_);
+  metrics_->write("save", {{"iteration", iteration_}, {"file", file.string()}});
+  metrics_->write("end", {{"iteration", iteration_}, {"reason", "max_batches"}, {"seconds", seconds_ + waited_}, {"load_wait_s", waited_},
+                          {"skipped", optimizer_->skipped()}, {"best_map", history_.best_map}});
+  summarize();
+  return 0;
+}
+
+void Trainer::summarize() const {
+  const double total = seconds_ + waited_, images = static_cast<double>(iteration_ - start_) * network_.spec().batch;
+  log::say(concat("done: ", iteration_ - start_, " iterations in ", duration_text(total), ", ", fixed(images / std::max(total, 1e-9), 1),
+                  " images/s, ", fixed(100 * waited_ / std::max(total, 1e-9), 1), " % of the time spent waiting for data"));
+  if (waited_ > .2 * total) log::say("The loader is the brake: faster storage, smaller images or more loader threads (-loader_threads) would help.");
+  if (optimizer_->skipped() > 0) log::say(concat(optimizer_->skipped(), " updates were left out because of gradients that were not finite"));
+  if (history_.best_map >= 0)
+    log::say(concat("best mAP ", fixed(100 * history_.best_map, 2), " % at iteration ", history_.best_iteration, ": use ",
+                    snapshots_->file("best").string()));
+  else
+    log::say(concat("the trained network: ", snapshots_->file("final").string(), " (train with -map to know which snapshot is best)"));
+  log::say(concat("chart: ", chart_.file().string(), ", numbers: ", metrics_->path().string()));
+}
+
+}  // namespace dn

@@ -1,0 +1,108 @@
+// The training run: data, plans, optimizer, snapshots, evaluation and what is said about them, tied together by one short loop.
+//
+//   while (iteration < max_batches): size -> batch -> forward, backward per mini-batch -> update -> log, snapshots, mAP, chart
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "config/data_file.h"
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "device/cpu/device.h"
+#include "train/iteration_log.h"
+#include "train/optimizer.h"
+#include "train/plan_cache.h"
+#include "train/run_chart.h"
+#include "train/snapshots.h"
+#include "train/validation.h"
+#include "train/weights_file.h"
+
+namespace dn {
+
+inline constexpr uint64_t kDefaultSeed = 1;    // of weights, sampling, augmentation, sizes
+inline constexpr int kMaxSkippedInARow = 10;   // updates left out before a run gives up
+
+struct TrainOptions {
+  fs::path data, cfg;
+  std::optional<fs::path> weights;
+  bool clear = false;                 // start at iteration 0 whatever the weights say
+  bool map = false;                   // evaluate during training
+  double map_epochs = 4;
+  float confidence = .25f, iou_threshold = .5f;   // of the precision/recall report and of a true positive
+  int points = 0;                     // recall points of the AP; 0: area under the curve
+  uint64_t seed = kDefaultSeed;
+  cpu::DeviceOptions device;
+  int loader_threads = 0;             // 0: one in eight cores, at least one
+  fs::path chart_folder = ".";        // chart.png and chart_NAME.png, as in the family
+};
+
+// Where one thinks of training as wasted or impossible; checked before anything else is done. Throws Error.
+void check_training(const Network& network, const WeightsInfo* weights, const TrainOptions& options);
+// Updates already behind a run that starts with these weights.
+int64_t starting_iteration(const Network& network, const WeightsInfo* weights, bool clear);
+
+// The validation list of the .data file, ready to be evaluated. Throws Error when it, the names or their number are wrong.
+std::unique_ptr<Validation> open_validation(const DataFile& data, int classes, const TrainOptions& options);
+nlohmann::ordered_json map_event(const MapReport& report, int64_t iteration, double seconds, double best);
+
+// In-training mAP of the family: every max(100, epochs' worth of) iterations after the last one, not before burn-in ends, and at the end.
+class MapCadence {
+ public:
+  MapCadence(const NetSpec& net, size_t train_images, double epochs, int64_t start);
+  bool due(int64_t iteration) const { return iteration >= next_; }
+  void done(int64_t iteration);
+  int64_t next() const { return next_; }
+
+ private:
+  int64_t period_, burn_in_, end_, next_;
+};
+
+class Trainer {
+ public:
+  // Everything that can be wrong with what the user gave is found here, before the first iteration. Throws Error.
+  explicit Trainer(const TrainOptions& options);
+  ~Trainer();
+  // Trains. Returns the exit code: 0; 130 or 143 after SIGINT or SIGTERM, with _last written. Throws Error when the run cannot go on.
+  int run();
+  int64_t iteration() const { return iteration_; }
+  double best_map() const { return history_.best_map; }     // negative: never evaluated
+  const Network& network() const { return network_; }
+  const Snapshots& snapshots() const { return *snapshots_; }
+
+ private:
+  void load();
+  void announce();
+  IterationNumbers step(Plan& plan, const Batch& batch);
+  void forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers);
+  void give_up_if_diverged(const UpdateReport& update) const;
+  void record(IterationNumbers& numbers);
+  void note_bad_samples();
+  void evaluate();
+  int finish(int signal);
+  void summarize() const;
+
+  TrainOptions options_;
+  DataFile data_;
+  Network network_;
+  cpu::Device device_;
+  Dataset images_;
+  WeightsInfo weights_;
+  int64_t start_ = 0, iteration_ = 0;
+  Resizer resizer_;
+  std::unique_ptr<Validation> validation_;
+  std::unique_ptr<Snapshots> snapshots_;
+  std::unique_ptr<MetricsFile> metrics_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<Loader> loader_;
+  RunHistory history_;
+  RunChart chart_;
+  PlanCache plans_;
+  MapCadence map_cadence_;
+  AverageLoss average_;
+  TimeLeft time_left_;
+  double seconds_ = 0, waited_ = 0;    // of all iterations of this session
+  int64_t substituted_ = 0, last_map_ = -1;
+};
+
+}  // namespace dn
