@@ -43,6 +43,7 @@ Header read_header(std::span<const std::byte> file, const std::string& name) {
   int subsampling = 0;
   const int code = tjDecompressHeader3(decoder(), bytes_of(file), file.size(), &header.width, &header.height, &subsampling, &header.colorspace);
   if (code != 0 && tjGetErrorCode(decoder()) == TJERR_FATAL) fail(name, ": not a readable JPEG: ", tjGetErrorStr2(decoder()));
+  if (header.width < 1 || header.height < 1) fail(name, ": not a readable JPEG: it ends before its size");
   check_size(header.width, header.height, name);
   return header;
 }
