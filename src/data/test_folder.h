@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <fstream>
 
 #include "base/rng.h"
 #include "base/text.h"
@@ -25,6 +26,9 @@ struct TestFolder {
   TestFolder& operator=(const TestFolder&) = delete;
   fs::path operator/(std::string_view name) const { return path / name; }
 };
+
+// Without the syncing of write_file, for tests that make many files.
+inline void write_quickly(const fs::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
 
 inline Image noise_image(int width, int height, int channels, uint64_t seed) {
   Image image{width, height, channels, {}};

@@ -240,6 +240,20 @@ TEST(image, DamagedJpegIsAnError) {
   expect_holds(decode_error(file), "damaged JPEG");
 }
 
+// A damaged header must not leave anything behind in the decoder that this thread uses for the next file.
+TEST(image, SoundJpegsDecodeAfterDamagedOnes) {
+  const Bytes sound = encoded(gradient(40, 40), "x.jpg");
+  const Image expected = decode_image(sound, "x.jpg");
+  for (size_t at = 2; at < sound.size(); at += at < 700 ? 1 : 37) {
+    Bytes damaged = sound;
+    damaged[at] ^= std::byte{0xF0};
+    decode_error(damaged);
+    decode_error(Bytes(sound.begin(), sound.begin() + static_cast<long>(at)));
+    ASSERT_EQ(decode_error(sound), "(no error)") << at;
+    ASSERT_EQ(decode_image(sound, "x.jpg").pixels, expected.pixels) << at;
+  }
+}
+
 TEST(image, WrongPngChecksumIsAnError) {
   Bytes file = encoded(noise_image(20, 20, 3, 5), "x.png");
   file[file.size() / 2] ^= std::byte{1};
