@@ -2,6 +2,7 @@
 #include "image/resize.h"
 
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <cmath>
 
@@ -35,7 +36,7 @@ void expect_close(const std::vector<float>& got, const std::vector<float>& expec
   EXPECT_LT(largest, tolerance) << what;
 }
 
-TEST(image, SamplingMatchesItsReference) {
+void expect_sampling_matches(const std::string& what) {
   const Window windows[] = {{0, 0, 61, 47}, {7, 5, 20, 31}, {-13, -9, 80, 60}, {-70, 3, 30, 20}, {20, 20, 1, 1}, {-5, 40, 300, 200}};
   const Distortion distortions[] = {{}, {.1f, 1.5f, .7f}, {-.1f, .6f, 1.6f}, {.5f, 1, 1}, {-1.7f, 3, 1}};
   int cases = 0;
@@ -52,9 +53,23 @@ TEST(image, SamplingMatchesItsReference) {
             sampling.shrink = shrink;
             sampling.fill = {20, 130, 240};
             expect_close(sampled(image, sampling, width, 29), sampled(image, sampling, width, 29, true), 2e-5,
-                         concat("channels ", channels, " window ", window.left, " ", window.width, " width ", width, " hue ", distortion.hue,
+                         concat(what, " channels ", channels, " window ", window.left, " ", window.width, " width ", width, " hue ", distortion.hue,
                                 " shrink ", shrink));
           }
+}
+
+// Each instruction set this machine has, down to the baseline.
+TEST(image, SamplingMatchesItsReference) {
+  int sets = 0;
+  for (int64_t rest = hwy::SupportedTargets(); rest != 0; rest &= rest - 1, ++sets) {
+    const int64_t target = rest & -rest;
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(target);
+    expect_sampling_matches(hwy::TargetName(target));
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  EXPECT_GE(sets, 1);
 }
 
 TEST(image, SamplingStaysWithinItsView) {
