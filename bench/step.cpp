@@ -27,6 +27,8 @@ void print_profile(const Network& network, const Plan& plan, int runs) {
     std::cerr << concat(t.layer, "\t", network.layers()[static_cast<size_t>(t.layer)]->type(), "\t", fixed(t.forward * 1e3 / runs, 2), "\t",
                         fixed(t.backward * 1e3 / runs, 2), "\n");
   }
+  for (const MemoryRow& row : plan.memory())
+    if (row.at_peak) std::cerr << concat("at peak\t", row.layer, "\t", row.what, "\t", bytes_text(static_cast<double>(row.bytes)), "\n");
   std::cerr << concat("sum\tforward ", fixed(forward * 1e3 / runs, 1), " ms, backward ", fixed(backward * 1e3 / runs, 1), " ms\n");
 }
 

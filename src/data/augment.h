@@ -33,8 +33,8 @@ Augmentation make_augmentation(const NetSpec& net, double jitter, double resize,
 
 // The random numbers of one sample. The same count is drawn whatever the keys say, so one key does not shift what another draws.
 struct Draw {
-  double resize_left_top = 0, resize_right_bottom = 0;     // [0, 1)
-  double left = 0, right = 0, top = 0, bottom = 0;         // jitter, [0, 1)
+  double resize_left_top = 0, resize_right_bottom = 0;  // [0, 1)
+  double left = 0, right = 0, top = 0, bottom = 0;      // jitter, [0, 1)
   bool flip = false;
   Distortion distortion;
 };

@@ -92,12 +92,13 @@ DatasetReport empty_report(int classes) {
 }
 
 void require_usable(const Dataset& dataset, const DatasetReport& report, bool need_labels) {
-  const std::string list = dataset.list().string(), first = report.problems.empty() ? std::string() : concat("; the first problem: ", report.problems.front());
+  const std::string list = dataset.list().string(),
+                    first = report.problems.empty() ? std::string() : concat("; the first problem: ", report.problems.front());
   if (report.missing_images == report.images) fail(list, ": 0 usable of ", report.images, " images", first);
   if (!need_labels || report.boxes > 0) return;
   const std::string without = report.first_without_file.empty() ? std::string() : concat("; ", report.first_without_file);
-  fail(list, ": no usable label row for ", report.images, " images (", report.without_file, " without a label file, ", report.bad_rows, " bad rows)", first,
-       without);
+  fail(list, ": no usable label row for ", report.images, " images (", report.without_file, " without a label file, ", report.bad_rows, " bad rows)",
+       first, without);
 }
 
 }  // namespace

@@ -10,20 +10,20 @@ namespace dn {
 
 struct DatasetReport {
   size_t images = 0;
-  size_t duplicates = 0;            // lines of the list that repeat an earlier one
-  size_t missing_images = 0;        // no such regular file
-  size_t labelled = 0;              // images with at least one usable row
-  size_t without_file = 0;          // no label file: images without objects
-  size_t without_rows = 0;          // an empty label file: the same
-  size_t unreadable_labels = 0;     // a folder, a pipe, too large, no permission
+  size_t duplicates = 0;         // lines of the list that repeat an earlier one
+  size_t missing_images = 0;     // no such regular file
+  size_t labelled = 0;           // images with at least one usable row
+  size_t without_file = 0;       // no label file: images without objects
+  size_t without_rows = 0;       // an empty label file: the same
+  size_t unreadable_labels = 0;  // a folder, a pipe, too large, no permission
   int64_t boxes = 0, bad_rows = 0, clipped = 0;
-  size_t crowded = 0;               // images with more boxes than training takes
+  size_t crowded = 0;  // images with more boxes than training takes
   size_t most_boxes = 0;
   std::string most_boxes_file;
-  std::string first_without_file;   // "IMAGE: no label file: tried A, B"
-  std::vector<int64_t> per_class;   // boxes of each class
+  std::string first_without_file;     // "IMAGE: no label file: tried A, B"
+  std::vector<int64_t> per_class;     // boxes of each class
   std::vector<std::string> problems;  // in the order of the list, the first kMaxProblems of them
-  size_t more_problems = 0;         // not in `problems`
+  size_t more_problems = 0;           // not in `problems`
 };
 
 inline constexpr size_t kMaxProblems = 1000;

@@ -40,7 +40,7 @@ size_t overlap(const Dataset& a, const Dataset& b);
 class Sampler {
  public:
   Sampler(uint64_t seed, size_t images);
-  size_t index(uint64_t sample) const;   // may be called from several threads
+  size_t index(uint64_t sample) const;  // may be called from several threads
 
  private:
   struct Epoch {

@@ -8,10 +8,10 @@
 namespace dn {
 
 struct InferenceImage {
-  PixelFloats pixels;            // [channels,net_height,net_width], 0..1
-  int width = 0, height = 0;       // of the original
+  AlignedFloats pixels;       // [channels,net_height,net_width], 0..1
+  int width = 0, height = 0;  // of the original
   int net_width = 0, net_height = 0;
-  Placement place;                 // where the original lies in the network's input
+  Placement place;  // where the original lies in the network's input
 };
 
 InferenceImage prepare_for_inference(const Image& image, int net_width, int net_height, bool letter_box);

@@ -19,11 +19,16 @@ struct Rule {
 
 // In this order, each on its first occurrence, as in the family.
 constexpr Rule kRules[] = {
-    {"/images/train2017/", "/labels/train2017/"},     {"/images/val2017/", "/labels/val2017/"},
-    {"/JPEGImages/", "/labels/"},                     {"\\images\\train2017\\", "\\labels\\train2017\\"},
-    {"\\images\\val2017\\", "\\labels\\val2017\\"},   {"/images/train2014/", "/labels/train2014/"},
-    {"/images/val2014/", "/labels/val2014/"},         {"\\images\\train2014\\", "\\labels\\train2014\\"},
-    {"\\images\\val2014\\", "\\labels\\val2014\\"},   {"\\JPEGImages\\", "\\labels\\"},
+    {"/images/train2017/", "/labels/train2017/"},
+    {"/images/val2017/", "/labels/val2017/"},
+    {"/JPEGImages/", "/labels/"},
+    {"\\images\\train2017\\", "\\labels\\train2017\\"},
+    {"\\images\\val2017\\", "\\labels\\val2017\\"},
+    {"/images/train2014/", "/labels/train2014/"},
+    {"/images/val2014/", "/labels/val2014/"},
+    {"\\images\\train2014\\", "\\labels\\train2014\\"},
+    {"\\images\\val2014\\", "\\labels\\val2014\\"},
+    {"\\JPEGImages\\", "\\labels\\"},
 };
 
 std::string with_txt(std::string path) {
@@ -126,7 +131,8 @@ Labels parse_labels(std::string_view text, const std::string& name, int classes)
     bool clipped = false;
     std::string problem = read_row(line, row);
     if (problem.empty()) problem = check_row(row, classes, truth, clipped);
-    if (problem.empty() && !seen.insert({truth.class_id, truth.box.x, truth.box.y, truth.box.w, truth.box.h}).second) problem = "repeats an earlier row";
+    if (problem.empty() && !seen.insert({truth.class_id, truth.box.x, truth.box.y, truth.box.w, truth.box.h}).second)
+      problem = "repeats an earlier row";
     if (problem.empty()) {
       labels.boxes.push_back(truth);
       labels.clipped += clipped ? 1 : 0;

@@ -16,7 +16,7 @@ namespace dn {
 std::vector<fs::path> label_paths(const std::string& image);
 
 struct Labels {
-  fs::path file;                      // the one that was read; empty: none exists (an image without objects)
+  fs::path file;  // the one that was read; empty: none exists (an image without objects)
   std::vector<TruthBox> boxes;
   int64_t rows = 0;                   // that are not blank
   int64_t bad_rows = 0;               // skipped

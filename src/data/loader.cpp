@@ -39,7 +39,8 @@ Loader::~Loader() {
 Loader::Slot* Loader::pending() {
   Slot* earliest = nullptr;
   for (Slot& slot : slots_)
-    if (slot.scheduled && !slot.error && slot.taken < slot.batch.images && (!earliest || slot.batch.iteration < earliest->batch.iteration)) earliest = &slot;
+    if (slot.scheduled && !slot.error && slot.taken < slot.batch.images && (!earliest || slot.batch.iteration < earliest->batch.iteration))
+      earliest = &slot;
   return earliest;
 }
 
@@ -84,7 +85,8 @@ Loader::Slot& Loader::schedule(uint64_t iteration, int width, int height) {
   }
   ensure(free != nullptr, "a free slot for a batch");
   const int channels = options_.sample.channels;
-  free->batch.pixels.reserve(checked_product({static_cast<size_t>(images_), static_cast<size_t>(channels), static_cast<size_t>(height), static_cast<size_t>(width)}));
+  free->batch.pixels.reserve(
+      checked_product({static_cast<size_t>(images_), static_cast<size_t>(channels), static_cast<size_t>(height), static_cast<size_t>(width)}));
   free->batch.iteration = iteration;
   free->batch.images = images_;
   free->batch.channels = channels;
@@ -105,7 +107,8 @@ const Batch& Loader::next(uint64_t iteration, int width, int height) {
   current_ = nullptr;
   const auto ahead = static_cast<uint64_t>(options_.prefetch);
   for (Slot& slot : slots_) {
-    const bool wanted = slot.wants(slot.batch.iteration, width, height) && slot.batch.iteration >= iteration && slot.batch.iteration - iteration <= ahead;
+    const bool wanted =
+        slot.wants(slot.batch.iteration, width, height) && slot.batch.iteration >= iteration && slot.batch.iteration - iteration <= ahead;
     if (slot.scheduled && !wanted) drop(slot, lock);
   }
   Slot& slot = schedule(iteration, width, height);

@@ -26,9 +26,9 @@ struct LoaderOptions {
 struct Batch {
   uint64_t iteration = 0;
   int images = 0, channels = 0, height = 0, width = 0;
-  PixelFloats pixels;                        // [images,channels,height,width], 0..1, RGB, dense
-  std::vector<std::vector<TruthBox>> truth;    // per image, relative to the network's input
-  double wait_seconds = 0;                     // how long next() kept its caller waiting
+  AlignedFloats pixels;                      // [images,channels,height,width], 0..1, RGB, dense
+  std::vector<std::vector<TruthBox>> truth;  // per image, relative to the network's input
+  double wait_seconds = 0;                   // how long next() kept its caller waiting
 };
 
 class Loader {
@@ -40,13 +40,13 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   const Batch& next(uint64_t iteration, int width, int height);
-  std::vector<std::string> bad_samples() const { return maker_.bad_samples(); }   // lines of bad_samples.txt
+  std::vector<std::string> bad_samples() const { return maker_.bad_samples(); }  // lines of bad_samples.txt
   int64_t substituted() const { return maker_.substituted(); }
 
  private:
   struct Slot {
     bool scheduled = false;
-    int taken = 0, running = 0;      // images handed to threads so far; being worked on now
+    int taken = 0, running = 0;  // images handed to threads so far; being worked on now
     std::exception_ptr error;
     Batch batch;
     bool wants(uint64_t iteration, int width, int height) const {
@@ -56,16 +56,16 @@ class Loader {
   using Lock = std::unique_lock<std::mutex>;
 
   void work();
-  Slot* pending();                                                              // the earliest batch with images to make
+  Slot* pending();  // the earliest batch with images to make
   bool done(const Slot& slot) const { return slot.running == 0 && (slot.error || slot.taken == slot.batch.images); }
   void drop(Slot& slot, Lock& lock);
-  Slot& schedule(uint64_t iteration, int width, int height);                    // or the slot that has it already
+  Slot& schedule(uint64_t iteration, int width, int height);  // or the slot that has it already
 
   const LoaderOptions options_;
   const int images_;
   SampleMaker maker_;
   std::vector<Slot> slots_;
-  Slot* current_ = nullptr;          // lent to the caller
+  Slot* current_ = nullptr;  // lent to the caller
   std::mutex mutex_;
   std::condition_variable work_, finished_;
   bool stop_ = false;

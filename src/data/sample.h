@@ -16,12 +16,12 @@ namespace dn {
 
 struct SampleOptions {
   uint64_t seed = 0;
-  int batch = 1;                 // images per iteration, over all ranks
+  int batch = 1;  // images per iteration, over all ranks
   int classes = 1;
-  int channels = 3;              // 1 or 3
+  int channels = 3;  // 1 or 3
   Augmentation augmentation;
-  bool scaled_decode = true;     // decode large JPEGs at half size where decode_shrink allows
-  int64_t max_bad = -1;          // different bad images that are put up with; -1: the larger of 10 and 1 % of the list
+  bool scaled_decode = true;  // decode large JPEGs at half size where decode_shrink allows
+  int64_t max_bad = -1;       // different bad images that are put up with; -1: the larger of 10 and 1 % of the list
 };
 
 class SampleMaker {
@@ -32,7 +32,7 @@ class SampleMaker {
   void make(uint64_t iteration, int index, int width, int height, float* pixels, std::vector<TruthBox>& truth);
 
   const SampleOptions& options() const { return options_; }
-  std::vector<std::string> bad_samples() const;              // "PATH: reason", in the order of the list
+  std::vector<std::string> bad_samples() const;                // "PATH: reason", in the order of the list
   int64_t substituted() const { return substituted_.load(); }  // samples that stand for a bad one so far
 
  private:

@@ -33,12 +33,26 @@ MemoryPlan plan_memory(const std::vector<BufferRequest>& requests) {
   return plan;
 }
 
-size_t memory_lower_bound(const std::vector<BufferRequest>& requests) {
+namespace {
+
+std::vector<size_t> alive_at(const std::vector<BufferRequest>& requests) {
   int last = 0;
   for (const BufferRequest& r : requests) last = std::max(last, r.last);
   std::vector<size_t> alive(static_cast<size_t>(last) + 1, 0);
   for (const BufferRequest& r : requests)
     for (int t = r.first; t <= r.last; ++t) alive[static_cast<size_t>(t)] += round_up(r.bytes, kBufferAlignment);
+  return alive;
+}
+
+}  // namespace
+
+int busiest_step(const std::vector<BufferRequest>& requests) {
+  const std::vector<size_t> alive = alive_at(requests);
+  return static_cast<int>(std::max_element(alive.begin(), alive.end()) - alive.begin());
+}
+
+size_t memory_lower_bound(const std::vector<BufferRequest>& requests) {
+  const std::vector<size_t> alive = alive_at(requests);
   return *std::max_element(alive.begin(), alive.end());
 }
 

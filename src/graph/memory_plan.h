@@ -19,6 +19,7 @@ struct MemoryPlan {
 inline constexpr size_t kBufferAlignment = 64;
 
 MemoryPlan plan_memory(const std::vector<BufferRequest>& requests);
-size_t memory_lower_bound(const std::vector<BufferRequest>& requests);   // largest sum of buffers alive at one step
+int busiest_step(const std::vector<BufferRequest>& requests);             // the first step with the largest sum of live buffers
+size_t memory_lower_bound(const std::vector<BufferRequest>& requests);   // that sum
 
 }  // namespace dn

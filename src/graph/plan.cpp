@@ -68,7 +68,7 @@ struct Plan::Impl {
   void describe_tensors();
   void compile();
   void request_memory();
-  int request(size_t bytes, int first, int last);
+  int request(int layer, std::string what, size_t bytes, int first, int last);
   void request_outputs();
   void request_gradients();
   void place();
@@ -88,6 +88,7 @@ struct Plan::Impl {
   std::vector<std::unique_ptr<Kernel>> kernels;
   std::vector<Needs> needs;
   std::vector<BufferRequest> requests;
+  std::vector<MemoryRow> memory;       // the same buffers, for people
   std::vector<LayerBuffers> buffers;
   int input_buffer = -1;               // only when the input must be packed into blocks
   const float* plain_input = nullptr;  // else the caller's memory itself
@@ -134,8 +135,9 @@ void Plan::Impl::compile() {
   cpu::save_choices();
 }
 
-int Plan::Impl::request(size_t bytes, int first, int last) {
+int Plan::Impl::request(int layer, std::string what, size_t bytes, int first, int last) {
   requests.push_back({bytes, first, last});
+  memory.push_back({layer, std::move(what), bytes});
   return static_cast<int>(requests.size()) - 1;
 }
 
@@ -148,9 +150,9 @@ void Plan::Impl::request_memory() {
     const Needs& need = needs[static_cast<size_t>(i)];
     LayerBuffers& b = buffers[static_cast<size_t>(i)];
     const bool backward = wiring.backward[static_cast<size_t>(i)];
-    for (const size_t bytes : need.saved) b.saved.push_back(request(bytes, forward_time(i), backward ? backward_time(i) : forward_time(i)));
-    if (need.forward_scratch) b.forward_scratch = request(need.forward_scratch, forward_time(i), forward_time(i));
-    if (need.backward_scratch && backward) b.backward_scratch = request(need.backward_scratch, backward_time(i), backward_time(i));
+    for (const size_t bytes : need.saved) b.saved.push_back(request(i, "saved", bytes, forward_time(i), backward ? backward_time(i) : forward_time(i)));
+    if (need.forward_scratch) b.forward_scratch = request(i, "scratch forward", need.forward_scratch, forward_time(i), forward_time(i));
+    if (need.backward_scratch && backward) b.backward_scratch = request(i, "scratch backward", need.backward_scratch, backward_time(i), backward_time(i));
     report.scratch_bytes = std::max({report.scratch_bytes, need.forward_scratch, need.backward_scratch});
   }
 }
@@ -177,9 +179,9 @@ void Plan::Impl::request_outputs() {
     const int root = wiring.root[static_cast<size_t>(layer_count) - 1];
     if (root != kNetworkInput) last[static_cast<size_t>(root)] = end_time();
   }
-  if (input_desc.block != 1) input_buffer = request(input_desc.bytes(), 0, std::max(input_last, 1));
+  if (input_desc.block != 1) input_buffer = request(kNetworkInput, "input", input_desc.bytes(), 0, std::max(input_last, 1));
   for (int i = 0; i < layer_count; ++i)
-    if (is_step(i)) buffers[static_cast<size_t>(i)].y = request(descs[static_cast<size_t>(i)].bytes(), forward_time(i), last[static_cast<size_t>(i)]);
+    if (is_step(i)) buffers[static_cast<size_t>(i)].y = request(i, "output", descs[static_cast<size_t>(i)].bytes(), forward_time(i), last[static_cast<size_t>(i)]);
 }
 
 // A gradient lives from its first writer (the reader with the highest index) to its own layer's backward.
@@ -192,12 +194,17 @@ void Plan::Impl::request_gradients() {
   for (int i = 0; i < layer_count; ++i) {
     const int from = first[static_cast<size_t>(i)];
     if (from < 0) continue;
-    buffers[static_cast<size_t>(i)].dy = request(descs[static_cast<size_t>(i)].bytes(), from, options.keep_outputs ? end_time() : backward_time(i));
+    buffers[static_cast<size_t>(i)].dy = request(i, "gradient", descs[static_cast<size_t>(i)].bytes(), from, options.keep_outputs ? end_time() : backward_time(i));
   }
 }
 
 void Plan::Impl::place() {
   placed = plan_memory(requests);
+  const int peak = busiest_step(requests);
+  for (size_t i = 0; i < memory.size(); ++i) {
+    memory[i].offset = placed.offsets[i];
+    memory[i].at_peak = requests[i].first <= peak && peak <= requests[i].last;
+  }
   arena = cpu::Arena(placed.bytes);
   report.arena_bytes = placed.bytes;
   for (const BufferRequest& r : requests) report.everything_live += round_up(r.bytes, kBufferAlignment);
@@ -260,6 +267,8 @@ Plan::~Plan() = default;
 
 const Shape& Plan::input_shape() const { return impl_->input_shape; }
 const PlanReport& Plan::report() const { return impl_->report; }
+std::vector<MemoryRow> Plan::memory() const { return impl_->memory; }
+
 std::vector<StepTime> Plan::times() const {
   std::vector<StepTime> out;
   for (const Step& step : impl_->steps) out.push_back({step.layer, step.forward_seconds, step.backward_seconds});

@@ -28,6 +28,14 @@ struct StepTime {
   double forward = 0, backward = 0;
 };
 
+// One buffer of the arena.
+struct MemoryRow {
+  int layer = 0;
+  std::string what;          // "output", "gradient", "saved", "scratch forward", "scratch backward", "input"
+  size_t bytes = 0, offset = 0;
+  bool at_peak = false;      // alive at the step where most is alive
+};
+
 class Plan {
  public:
   Plan(Network& network, cpu::Device& device, const Shape& input, const PlanOptions& options);
@@ -45,6 +53,7 @@ class Plan {
   const LossReport& loss(int layer) const;
   const PlanReport& report() const;
   std::vector<StepTime> times() const;   // in layer order, views left out
+  std::vector<MemoryRow> memory() const;
 
  private:
   struct Impl;

@@ -51,7 +51,8 @@ std::array<float, 3> mean_colour(const Image& image) {
   const size_t count = static_cast<size_t>(image.width) * static_cast<size_t>(image.height);
   const std::array<uint64_t, 3> sums = HWY_DYNAMIC_DISPATCH(sum_channels)(image.pixels.data(), count, image.channels);
   std::array<float, 3> mean{};
-  for (size_t c = 0; c < static_cast<size_t>(image.channels); ++c) mean[c] = static_cast<float>(static_cast<double>(sums[c]) / static_cast<double>(count));
+  for (size_t c = 0; c < static_cast<size_t>(image.channels); ++c)
+    mean[c] = static_cast<float>(static_cast<double>(sums[c]) / static_cast<double>(count));
   return mean;
 }
 

@@ -94,9 +94,7 @@ Image decode_image_shrunk(std::span<const std::byte> file, const std::string& na
   fail_unknown(file, name);
 }
 
-Image decode_image(std::span<const std::byte> file, const std::string& name, int channels) {
-  return decode_image_shrunk(file, name, channels, 1);
-}
+Image decode_image(std::span<const std::byte> file, const std::string& name, int channels) { return decode_image_shrunk(file, name, channels, 1); }
 
 Image load_image(const fs::path& path, int channels) { return decode_image(read_bytes(path, kMaxImageFile), path.string(), channels); }
 

@@ -23,10 +23,10 @@ ImageSize jpeg_size(std::span<const std::byte> file, const std::string& name);
 Image decode_jpeg(std::span<const std::byte> file, const std::string& name, int channels, int shrink);
 ImageSize pnm_size(std::span<const std::byte> file, const std::string& name);
 Image decode_pnm(std::span<const std::byte> file, const std::string& name, int channels);
-ImageSize stb_size(std::span<const std::byte> file, const std::string& name);   // PNG, BMP
+ImageSize stb_size(std::span<const std::byte> file, const std::string& name);  // PNG, BMP
 Image decode_stb(std::span<const std::byte> file, const std::string& name, int channels);
-void check_size(int64_t width, int64_t height, const std::string& name);        // the caps of image.h
-Image to_channels(Image image, int channels);                                   // 3 -> 1 by ITU-R BT.601 weights, 1 -> 3 by copying
+void check_size(int64_t width, int64_t height, const std::string& name);  // the caps of image.h
+Image to_channels(Image image, int channels);                             // 3 -> 1 by ITU-R BT.601 weights, 1 -> 3 by copying
 }  // namespace detail
 
 }  // namespace dn

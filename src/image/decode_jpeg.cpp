@@ -3,7 +3,7 @@
 // The one exception is stray bytes before the end marker, which some cameras write and which cost no pixel.
 #include <turbojpeg.h>
 
-#include <cstring>
+#include <memory>
 #include <string_view>
 
 #include "base/error.h"
@@ -12,24 +12,28 @@
 namespace dn::detail {
 namespace {
 
-// One per thread: making a handle costs more than reading a header.
-class Handle {
- public:
-  Handle() : handle_(tjInitDecompress()) {
-    if (!handle_) fail("cannot start the JPEG decoder: ", tjGetErrorStr2(nullptr));
-  }
-  ~Handle() { tjDestroy(handle_); }
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-  tjhandle get() const { return handle_; }
+using Handle = std::unique_ptr<void, int (*)(tjhandle)>;
 
- private:
-  tjhandle handle_;
-};
+// One per thread: making a handle costs more than reading a header.
+Handle& own_handle() {
+  thread_local Handle handle(nullptr, tjDestroy);
+  return handle;
+}
 
 tjhandle decoder() {
-  thread_local Handle handle;
+  Handle& handle = own_handle();
+  if (!handle) handle.reset(tjInitDecompress());
+  if (!handle) fail("cannot start the JPEG decoder: ", tjGetErrorStr2(nullptr));
   return handle.get();
+}
+
+// After a failure the handle must not be used again: TurboJPEG 2.1 leaves it in the middle of the damaged file's header, and the next sound file would
+// be read as its continuation.
+template <class... Parts>
+[[noreturn]] void fail_and_discard(const Parts&... parts) {
+  const std::string message = concat(parts...);
+  own_handle().reset();
+  throw Error(message);
 }
 
 struct Header {
@@ -42,7 +46,8 @@ Header read_header(std::span<const std::byte> file, const std::string& name) {
   Header header;
   int subsampling = 0;
   const int code = tjDecompressHeader3(decoder(), bytes_of(file), file.size(), &header.width, &header.height, &subsampling, &header.colorspace);
-  if (code != 0 && tjGetErrorCode(decoder()) == TJERR_FATAL) fail(name, ": not a readable JPEG: ", tjGetErrorStr2(decoder()));
+  if (code != 0 && tjGetErrorCode(decoder()) == TJERR_FATAL) fail_and_discard(name, ": not a readable JPEG: ", tjGetErrorStr2(decoder()));
+  if (header.width < 1 || header.height < 1) fail_and_discard(name, ": not a readable JPEG: it ends before its size");
   check_size(header.width, header.height, name);
   return header;
 }
@@ -53,7 +58,7 @@ void decompress(std::span<const std::byte> file, const std::string& name, Image&
   if (code == 0) return;
   const std::string reason = tjGetErrorStr2(decoder());
   const bool harmless = tjGetErrorCode(decoder()) == TJERR_WARNING && reason.find("extraneous bytes before marker 0xd9") != std::string::npos;
-  if (!harmless) fail(name, ": damaged JPEG: ", reason);
+  if (!harmless) fail_and_discard(name, ": damaged JPEG: ", reason);
 }
 
 // CMYK as Adobe's programs write it, inverted (255 = no ink), which is what is met in practice: R = C K / 255.

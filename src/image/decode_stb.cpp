@@ -69,7 +69,8 @@ void check_png(Bytes file, const std::string& name) {
   for (size_t at = kSignature;;) {
     if (file.size() - at < kAround) fail(name, ": damaged PNG: it ends before its end chunk");
     const size_t length = big_endian(file, at);
-    if (length > file.size() - at - kAround) fail(name, ": damaged PNG: a chunk of ", length, " bytes at byte ", at, " reaches beyond the end of the file");
+    if (length > file.size() - at - kAround)
+      fail(name, ": damaged PNG: a chunk of ", length, " bytes at byte ", at, " reaches beyond the end of the file");
     if (crc32(file.subspan(at + 4, length + 4)) != big_endian(file, at + 8 + length)) fail(name, ": damaged PNG: wrong checksum at byte ", at);
     if (big_endian(file, at + 4) == 0x49454E44u) return;  // IEND
     at += length + kAround;
@@ -116,7 +117,8 @@ Image decode_stb(Bytes file, const std::string& name, int channels) {
   allocation_cap = 2 * (count * 8 + static_cast<size_t>(size.height) * 16 + file.size()) + (1 << 20);
   int width = 0, height = 0, stored = 0;
   const std::unique_ptr<stbi_uc, void (*)(void*)> decoded(
-      stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(file.data()), static_cast<int>(file.size()), &width, &height, &stored, channels), std::free);
+      stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(file.data()), static_cast<int>(file.size()), &width, &height, &stored, channels),
+      std::free);
   if (!decoded) fail(name, ": damaged PNG or BMP: ", stbi_failure_reason());
   ensure(width == size.width && height == size.height, "stb_image changed its mind about a size");
   Image image{width, height, channels, {}};

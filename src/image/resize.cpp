@@ -31,8 +31,8 @@ struct Tap {
 struct Columns {
   std::vector<int32_t> first, second;  // offset in the work row of channel 0 of the left and the right neighbour
   std::vector<float> weight;
-  int from = 0, to = 0;                // source columns [from, to) are needed
-  bool fills = false;                  // some column is outside
+  int from = 0, to = 0;  // source columns [from, to) are needed
+  bool fills = false;    // some column is outside
 };
 
 struct Colour {
@@ -185,7 +185,8 @@ Colour make_colour(const Distortion& distortion) {
 
 void check(const Image& image, const Sampling& sampling, const PlanarView& to) {
   ensure(image.channels == 1 || image.channels == 3, "images have 1 or 3 channels");
-  ensure(image.width > 0 && image.height > 0 && image.pixels.size() == image.row() * static_cast<size_t>(image.height), "an image's size and pixels agree");
+  ensure(image.width > 0 && image.height > 0 && image.pixels.size() == image.row() * static_cast<size_t>(image.height),
+         "an image's size and pixels agree");
   ensure(sampling.window.width > 0 && sampling.window.height > 0 && sampling.shrink >= 1, "a sampling window has a size");
   ensure(to.width > 0 && to.height > 0 && to.row_stride >= static_cast<size_t>(to.width), "a planar view has a size");
 }

@@ -21,10 +21,10 @@ struct Window {
 
 struct Sampling {
   Window window;
-  int shrink = 1;                    // the image at hand is the original decoded at 1/shrink (image/decode.h)
-  bool flip = false;                 // mirror left and right
+  int shrink = 1;     // the image at hand is the original decoded at 1/shrink (image/decode.h)
+  bool flip = false;  // mirror left and right
   Distortion distortion;
-  std::array<float, 3> fill{};       // 0..255, for what lies outside the image; distorted like the rest
+  std::array<float, 3> fill{};  // 0..255, for what lies outside the image; distorted like the rest
 };
 
 // Part of planar storage: `channels` planes of `height` rows of `width` floats.
