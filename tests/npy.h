@@ -3,7 +3,6 @@
 #pragma once
 
 #include <bit>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -11,7 +10,7 @@
 #include "base/files.h"
 #include "base/numbers.h"
 
-namespace dn::test {
+namespace dn::testing {
 
 struct Npy {
   std::vector<int> shape;
@@ -69,10 +68,4 @@ inline Npy read_npy(const fs::path& path) {
   return array;
 }
 
-// Where the reference outputs lie: $DN_GOLDEN, else ../shared/golden beside the source tree. Tests skip when it is absent.
-inline fs::path golden_folder() {
-  if (const char* given = std::getenv("DN_GOLDEN")) return given;
-  return fs::path(DN_SOURCE_DIR) / ".." / "shared" / "golden";
-}
-
-}  // namespace dn::test
+}  // namespace dn::testing

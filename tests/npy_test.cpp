@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace dn::test {
+namespace dn::testing {
 namespace {
 
 std::string npy_text(std::string header, const std::vector<float>& data) {
@@ -54,4 +54,4 @@ TEST(npy, refuses_what_it_cannot_read) {
   refused(npy_text("{'descr': '<f4', 'fortran_order': False }", {1, 2}));
 }
 
-}  // namespace dn::test
+}  // namespace dn::testing

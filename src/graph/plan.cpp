@@ -123,6 +123,7 @@ void Plan::Impl::compile() {
     KernelArgs args;
     for (const int source : wiring.sources[at]) args.x.push_back(desc_of(source));
     args.y = descs[at];
+    args.network_input = input_shape;
     args.training = options.training;
     args.backward = wiring.backward[at];
     args.frozen = i < options.frozen_layers;

@@ -1,0 +1,202 @@
+// [yolo] against what the reference program computed (golden/head_train, golden/head_boxes), where that folder is at hand: the loss on its head
+// outputs, then whole networks from the input on. Tolerances: 1e-4 of the largest delta, 1e-6 of a box.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "graph/plan.h"
+#include "layers/yolo/yolo.h"
+#include "layers/yolo/yolo_loss.h"
+#include "tests/harness/check_layer.h"
+#include "tests/npy.h"
+#include "train/weights_file.h"
+
+namespace dn {
+namespace {
+
+using testing::Npy;
+using testing::read_npy;
+
+// Empty when the golden folder is absent.
+fs::path case_folder(std::string_view group, const std::string& name) {
+  const std::string root = testing::golden_folder();
+  return root.empty() ? fs::path() : fs::path(root) / group / name;
+}
+
+std::vector<std::vector<TruthBox>> read_truths(const fs::path& path) {
+  const Npy rows = read_npy(path);   // [N,20,6]: x y w h class track_id; x = 0 ends an image's list
+  std::vector<std::vector<TruthBox>> truths(static_cast<size_t>(rows.dim(0)));
+  const size_t slots = static_cast<size_t>(rows.dim(1));
+  for (size_t n = 0; n < truths.size(); ++n)
+    for (size_t i = 0; i < slots; ++i) {
+      const float* row = rows.data.data() + (n * slots + i) * 6;
+      if (row[0] == 0) break;
+      truths[n].push_back({{row[0], row[1], row[2], row[3]}, static_cast<int>(row[4])});
+    }
+  return truths;
+}
+
+double read_cost(const fs::path& path) {
+  const std::string text = read_text(path);
+  const size_t from = text.find(':') + 1;
+  return parse_real(trim(std::string_view(text).substr(from, text.find('}') - from))).value();
+}
+
+const Yolo& head_of(const Network& network) {
+  const auto* head = dynamic_cast<const Yolo*>(network.layers().back().get());
+  if (!head) fail("the last layer is no [yolo]");
+  return *head;
+}
+
+void expect_close(const float* got, const std::vector<float>& expected, double relative, const char* what) {
+  double largest = 0;
+  for (const float v : expected) largest = std::max(largest, std::fabs(static_cast<double>(v)));
+  int shown = 0;
+  for (size_t i = 0; i < expected.size() && shown < 5; ++i)
+    if (!(std::fabs(static_cast<double>(got[i]) - expected[i]) <= relative * largest)) {
+      ADD_FAILURE() << what << " [" << i << "]: " << got[i] << ", expected " << expected[i] << " (largest " << largest << ")";
+      ++shown;
+    }
+}
+
+// -dx of the head alone for this input, plain. (In the plan the layer before may have overwritten it by now.)
+std::vector<float> head_gradient(const Network& network, cpu::Device& device, const Tensor& x, const Shape& input, const Pass& pass) {
+  const Yolo& head = head_of(network);
+  KernelArgs args{.x = {x.desc}, .y = {x.desc.shape, 1}, .network_input = input, .training = true, .backward = true, .dx = {Write::overwrite}};
+  const auto kernel = Yolo::compile_cpu(head, device, args);
+  std::vector<float> y(args.y.count()), dx(x.desc.count(), NAN), saved(kernel->needs().saved.at(0) / sizeof(float)), delta;
+  const Tensor inputs[] = {x}, gradients[] = {{x.desc, dx.data()}};
+  std::byte* const kept[] = {reinterpret_cast<std::byte*>(saved.data())};
+  LossReport loss;
+  Io io{.x = inputs, .dx = gradients, .y = {args.y, y.data()}, .saved = kept, .loss = &loss};
+  kernel->forward(io, pass);
+  kernel->backward(io, pass);
+  const Shape& s = x.desc.shape;
+  for (int n = 0; n < s.n; ++n)
+    for (int c = 0; c < s.c; ++c)
+      for (int row = 0; row < s.h; ++row)
+        for (int column = 0; column < s.w; ++column) delta.push_back(-gradients[0].at(n, c, row, column));
+  return delta;
+}
+
+class YoloGoldenLoss : public ::testing::TestWithParam<const char*> {};
+class YoloGoldenBoxes : public ::testing::TestWithParam<const char*> {};
+
+std::string name_of(const ::testing::TestParamInfo<const char*>& info) { return info.param; }
+
+bool is_other_section(const std::string& name) { return name == "region_v2" || name == "gaussian_yolo"; }
+
+struct Row {
+  int class_id;
+  double prob, x, y, w, h;
+};
+
+std::vector<Row> read_rows(const fs::path& path) {
+  std::vector<Row> rows;
+  for (const std::string& line : read_lines(path)) {
+    if (line.empty() || line[0] == '#') continue;
+    std::vector<double> v;
+    for (const std::string_view field : split(line, ' ')) v.push_back(parse_real(field).value());
+    rows.push_back({static_cast<int>(v.at(0)), v.at(1), v.at(2), v.at(3), v.at(4), v.at(5)});
+  }
+  return rows;
+}
+
+bool same(const Row& a, const Row& b) {
+  const auto near = [](double p, double q) { return std::fabs(p - q) <= 2e-5 * std::max(1.0, std::fabs(q)); };
+  return a.class_id == b.class_id && near(a.prob, b.prob) && near(a.x, b.x) && near(a.y, b.y) && near(a.w, b.w) && near(a.h, b.h);
+}
+
+void expect_rows(const std::vector<Detection>& detections, std::vector<Row> expected, const char* what) {
+  size_t found = 0;
+  for (const Detection& d : detections)
+    for (size_t c = 0; c < d.prob.size(); ++c) {
+      if (d.prob[c] <= 0) continue;
+      ++found;
+      const Row row{static_cast<int>(c), d.prob[c], d.box.x, d.box.y, d.box.w, d.box.h};
+      const auto match = std::find_if(expected.begin(), expected.end(), [&](const Row& e) { return same(row, e); });
+      if (match == expected.end())
+        ADD_FAILURE() << what << ": class " << c << " prob " << d.prob[c] << " at " << d.box.x << " " << d.box.y << " is not expected";
+      else
+        expected.erase(match);
+    }
+  EXPECT_TRUE(expected.empty()) << what << ": " << expected.size() << " boxes are missing";
+  EXPECT_GT(found, 0u);
+}
+
+}  // namespace
+
+TEST_P(YoloGoldenLoss, on_the_reference_output) {
+  if (is_other_section(GetParam())) GTEST_SKIP() << GetParam() << ": its section is not built yet";
+  const fs::path folder = case_folder("head_train", GetParam());
+  if (folder.empty()) GTEST_SKIP() << "golden files are not here";
+  const Network network = Network::from_cfg(folder / "net.cfg");
+  const YoloRules& rules = head_of(network).rules();
+  const Npy output = read_npy(folder / "head_output.npy"), expected = read_npy(folder / "head_delta.npy");
+  const auto truths = read_truths(folder / "truth.npy");
+  const YoloGrid grid{output.dim(3), output.dim(2), network.spec().width, network.spec().height};
+  const size_t per_image = output.data.size() / truths.size();
+  std::vector<float> delta(output.data.size(), NAN);
+  std::vector<YoloImageLoss> images;
+  for (size_t n = 0; n < truths.size(); ++n)
+    images.push_back(yolo_image_loss(rules, grid, output.data.data() + n * per_image, truths[n], delta.data() + n * per_image));
+  expect_close(delta.data(), expected.data, 2e-6, "delta");
+  const double cost = read_cost(folder / "loss.json");
+  EXPECT_NEAR(yolo_report(rules, images).cost, cost, 1e-6 * cost);
+}
+
+TEST_P(YoloGoldenLoss, of_the_whole_network) {
+  if (is_other_section(GetParam())) GTEST_SKIP() << GetParam() << ": its section is not built yet";
+  const fs::path folder = case_folder("head_train", GetParam());
+  if (folder.empty()) GTEST_SKIP() << "golden files are not here";
+  Network network = Network::from_cfg(folder / "net.cfg");
+  load_weights(network, folder / "net.weights");
+  const Npy input = read_npy(folder / "input.npy"), expected = read_npy(folder / "head_delta.npy"), output = read_npy(folder / "head_output.npy");
+  const auto truths = read_truths(folder / "truth.npy");
+  const int head = static_cast<int>(network.layers().size()) - 1;
+  for (const int threads : {1, 2}) {
+    cpu::Device device({.threads = threads});
+    Plan plan(network, device, network.input(input.dim(0)), {.training = true, .keep_outputs = true});
+    plan.set_input(input.data.data());
+    Pass pass;
+    pass.training = true;
+    pass.truth = truths;
+    plan.forward(pass);
+    expect_close(plan.output(head).data, output.data, 2e-5, "output");
+    expect_close(head_gradient(network, device, plan.output(head - 1), network.input(input.dim(0)), pass).data(), expected.data, 1e-4, "delta");
+    const double cost = read_cost(folder / "loss.json");
+    EXPECT_NEAR(plan.loss(head).cost, cost, 1e-5 * cost);
+  }
+}
+
+TEST_P(YoloGoldenBoxes, of_the_whole_network) {
+  if (is_other_section(GetParam())) GTEST_SKIP() << GetParam() << ": its section is not built yet";
+  const fs::path folder = case_folder("head_boxes", GetParam());
+  if (folder.empty()) GTEST_SKIP() << "golden files are not here";
+  Network network = Network::from_cfg(folder / "net.cfg");
+  load_weights(network, folder / "net.weights");
+  const Npy input = read_npy(folder / "input.npy");
+  cpu::Device device({.threads = 1});
+  Plan plan(network, device, network.input(1), {});
+  plan.set_input(input.data.data());
+  plan.forward({});
+  const Yolo& head = head_of(network);
+  std::vector<Detection> detections;
+  head.decode(plan.output(head.index()), 0, network.input(1), .1f, detections);
+  expect_rows(detections, read_rows(folder / "boxes_nms0.txt"), "decoded");
+  suppress(detections, head.classes(), .45f, head.nms_kind(), head.beta_nms());
+  expect_rows(detections, read_rows(folder / "boxes_nms0.45.txt"), "suppressed");
+}
+
+INSTANTIATE_TEST_SUITE_P(golden, YoloGoldenLoss,
+                         ::testing::Values("yolo_ciou", "yolo_counters", "yolo_csp_head", "yolo_diou", "yolo_focal", "yolo_giou", "yolo_iou",
+                                           "yolo_label_smooth", "yolo_mse", "yolo_mse_new_coords", "yolo_smooth_obj", "yolo_truth_thresh",
+                                           "yolo_v4_head", "region_v2", "gaussian_yolo"),
+                         name_of);
+INSTANTIATE_TEST_SUITE_P(golden, YoloGoldenBoxes,
+                         ::testing::Values("yolo_default", "yolo_diounms", "yolo_greedynms", "yolo_new_coords", "yolo_scale_x_y", "region_v2",
+                                           "gaussian_yolo"),
+                         name_of);
+
+}  // namespace dn

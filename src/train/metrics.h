@@ -1,0 +1,108 @@
+// Detection quality over a labelled set, from detections that went through non-maximum suppression. Images are added one by one; two judgements
+// are made in the same pass:
+//
+//   map     The family's: a detection claims the truth of its class that it overlaps most, if by more than iou_thresh; of all claims on a truth the
+//           most probable is right, later ones are wrong even if another truth was near. AP is the area under the interpolated precision-recall curve
+//           (points 0) or the mean over 11 or 101 recall levels; the mean is over all classes, those without truths counting 0.
+//   coco    AP@[.5:.95]: per image and class the 100 most probable detections, by falling probability, take the free truth they overlap most, at
+//           ten thresholds (not less than .50, .55 ... .95); 101 recall levels; the mean is over the classes with truths. As pycocotools, area "all".
+//
+// Precision, recall and the mean IoU are at the confidence threshold; there the first claim in the order of the detections counts, as in the family.
+// Boxes marked difficult are no truths: a detection on one is neither right nor wrong. What is undefined (no detections, no truths) is empty, never
+// NaN.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "image/truth.h"
+#include "nn/detection.h"
+
+namespace dn {
+
+inline constexpr int kCocoThresholds = 10;
+inline constexpr int kCocoDetections = 100;
+
+struct MetricsOptions {
+  int classes = 0;
+  double iou_thresh = .5;
+  double thresh = .25;   // confidence for precision, recall, F1, mean IoU
+  int points = 0;        // 0 area under the curve, 11, 101
+};
+
+struct ClassMetrics {
+  int64_t truths = 0, detections = 0;
+  std::optional<double> ap;                   // empty: no truths
+  std::optional<double> ap50_95;
+  int64_t true_positives = 0, false_positives = 0;   // at the confidence threshold
+  double iou_sum = 0;                         // over those true positives
+  int64_t false_negatives() const { return truths - true_positives; }
+  std::optional<double> precision() const;
+  std::optional<double> recall() const;
+  std::optional<double> f1() const;
+  std::optional<double> mean_iou() const;     // over all detections at the threshold, wrong ones with 0
+};
+
+struct MetricsResult {
+  MetricsOptions options;
+  std::vector<ClassMetrics> classes;
+  ClassMetrics total;                         // sums; ap and ap50_95 empty
+  std::optional<double> map, map50_95;        // empty: no truths at all
+  int64_t images = 0;
+  int64_t foreign_truths = 0;                 // labels of classes the network does not have; not counted as truths
+};
+
+class Metrics {
+ public:
+  explicit Metrics(const MetricsOptions& options);   // Error for points other than 0, 11, 101
+  // The detections of one image and its labels. Not for several threads at once: add in image order, the result depends on nothing else.
+  void add(std::span<const Detection> detections, std::span<const TruthBox> truths, std::span<const TruthBox> difficult = {});
+  MetricsResult result() const;
+
+ private:
+  // One detection of one class.
+  struct Claim {
+    float prob;
+    int64_t truth;            // number of the truth it claims, -1: none
+  };
+  struct CocoClaim {
+    float prob;
+    uint16_t right, ignored;  // bit per threshold
+  };
+  struct PerClass {
+    std::vector<Claim> claims;
+    std::vector<CocoClaim> coco;
+    ClassMetrics sums;
+  };
+  struct ImageTruths;
+
+  void add_claims(std::span<const Detection> detections, const ImageTruths& truths);
+  void add_coco(std::span<const Detection> detections, const ImageTruths& truths, int class_id);
+
+  MetricsOptions options_;
+  std::vector<PerClass> classes_;
+  int64_t images_ = 0, truths_ = 0, foreign_truths_ = 0;
+};
+
+// "62.50", or "n/a".
+std::string percent_text(const std::optional<double>& share, int digits = 2);
+
+// `detector recall`: how many truths some proposal (any class, objectness above a threshold) overlaps.
+struct RecallCount {
+  int64_t images = 0, truths = 0, found = 0, proposals = 0;
+  double iou_sum = 0;         // best overlap of each truth
+  void add(std::span<const Detection> detections, std::span<const TruthBox> truths, double objectness_thresh = .001, double iou_thresh = .5);
+  std::optional<double> recall() const;
+  std::optional<double> mean_iou() const;
+  std::optional<double> proposals_per_image() const;
+};
+
+// Of detections by falling probability, right[i] or wrong, for `truths` > 0: the mean height of the interpolated precision-recall curve at these
+// recall levels (rising), or the area under it when there are none.
+double average_precision(const std::vector<bool>& right, int64_t truths, std::span<const double> levels = {});
+
+}  // namespace dn
