@@ -47,13 +47,13 @@ struct Shot {
 };
 
 Shot choose_shot(Rng& rng) {
-  const double exposure = rng.uniform() < 0.2 ? rng.uniform(0.6, 1.35) : rng.uniform(0.85, 1.15), warm = rng.normal() * 0.04, green = rng.normal() * 0.015;
+  const double exposure = rng.uniform() < 0.2 ? rng.uniform(0.65, 1.35) : rng.uniform(0.9, 1.18), warm = rng.normal() * 0.04, green = rng.normal() * 0.015;
   Shot s;
   s.gain = {static_cast<float>(exposure * (1 + warm)), static_cast<float>(exposure * (1 + green)), static_cast<float>(exposure * (1 - warm))};
   s.contrast = static_cast<float>(rng.uniform(0.82, 1.2));
-  s.saturation = static_cast<float>(rng.uniform() < 0.06 ? rng.uniform(0, 0.3) : rng.uniform(0.7, 1.2));
+  s.saturation = static_cast<float>(rng.uniform() < 0.03 ? rng.uniform(0, 0.3) : rng.uniform(0.8, 1.25));
   s.vignette = static_cast<float>(rng.uniform() < 0.5 ? 0 : rng.uniform(0.1, 0.45));
-  s.noise = static_cast<float>(rng.uniform() < 0.25 ? rng.uniform(0.02, 0.05) : rng.uniform(0.003, 0.02));
+  s.noise = static_cast<float>(rng.uniform() < 0.2 ? rng.uniform(0.015, 0.035) : rng.uniform(0.002, 0.014));
   s.chroma = static_cast<float>(rng.uniform(0.2, 0.8));
   return s;
 }
@@ -88,7 +88,7 @@ void blur(Canvas& canvas, double sigma) {
 }
 
 Image develop(Canvas& scene, Rng& rng) {
-  blur(scene, rng.uniform() < 0.2 ? rng.uniform(0.7, 1.3) : rng.uniform(0.2, 0.65));
+  blur(scene, rng.uniform() < 0.2 ? rng.uniform(0.7, 1.3) : rng.uniform(0.15, 0.55));
   const Shot shot = choose_shot(rng);
   Image image = scene.image();
   const uint32_t seed = rng.next();

@@ -24,17 +24,17 @@ void draw_trunk(Canvas& canvas, double height, double width, double lean, const 
 
 // Clumps of leaves, from dark ones behind and below to bright ones on the lit side.
 void draw_crown(Canvas& canvas, Rng& rng, const Look& look, double cx, double cy, double rx, double ry, const Color& leaf) {
-  const double clump = std::max(0.2, 5.0 / look.pixels);
+  const double clump = std::clamp(7.0 / look.pixels, 0.10, 0.24);
   blob(canvas, rng, cx, cy, rx * 0.9, ry * 0.9, shade(leaf, 0.55), 0.12);
   for (int layer = 0; layer < 3; ++layer) {
-    const int count = 12 + 5 * layer;
+    const int count = static_cast<int>((1.6 + 0.5 * layer) / (clump * std::sqrt(clump)));
     for (int i = 0; i < count; ++i) {
       const double angle = rng.uniform(0, 2 * std::numbers::pi), reach = std::sqrt(rng.uniform()) * (0.95 - 0.12 * layer);
       const double shift = 0.12 * layer;
       const double x = cx + rx * (reach * std::cos(angle) * (1 - shift) + look.light * shift), y = cy + ry * (reach * std::sin(angle) * (1 - shift) - shift);
-      const double r = std::min(rx, ry) * clump * rng.uniform(0.7, 1.5) * (layer == 2 ? 0.7 : 1);
+      const double r = std::min(rx, ry) * clump * rng.uniform(0.7, 1.5) * (layer == 2 ? 0.75 : 1);
       const double bright = 0.62 + 0.2 * layer + 0.18 * (look.light * (x - cx) / rx - (y - cy) / ry) + rng.uniform(-0.1, 0.1);
-      blob(canvas, rng, x, y, r, r * rng.uniform(0.7, 1), shade(leaf, bright), 0.25);
+      blob(canvas, rng, x, y, r, r * rng.uniform(0.6, 1), shade(leaf, bright), 0.3);
     }
   }
 }
