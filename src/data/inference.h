@@ -8,7 +8,7 @@
 namespace dn {
 
 struct InferenceImage {
-  AlignedFloats pixels;       // [channels,net_height,net_width], 0..1
+  PixelFloats pixels;       // [channels,net_height,net_width], 0..1
   int width = 0, height = 0;  // of the original
   int net_width = 0, net_height = 0;
   Placement place;  // where the original lies in the network's input

@@ -26,7 +26,7 @@ struct LoaderOptions {
 struct Batch {
   uint64_t iteration = 0;
   int images = 0, channels = 0, height = 0, width = 0;
-  AlignedFloats pixels;                      // [images,channels,height,width], 0..1, RGB, dense
+  PixelFloats pixels;                      // [images,channels,height,width], 0..1, RGB, dense
   std::vector<std::vector<TruthBox>> truth;  // per image, relative to the network's input
   double wait_seconds = 0;                   // how long next() kept its caller waiting
 };
