@@ -27,7 +27,7 @@ tjhandle decoder() {
   return handle.get();
 }
 
-// After a failure the handle must not be used again: TurboJPEG 2.1 leaves it in the middle of the damaged file's header, and the next sound file would
+// After a failure the handle must not be used again: TurboJPEG 2.1 leaves it in the middle of the damaged file, and the next sound file would
 // be read as its continuation.
 template <class... Parts>
 [[noreturn]] void fail_and_discard(const Parts&... parts) {
