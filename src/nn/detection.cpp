@@ -77,19 +77,6 @@ void sort_candidates(std::vector<Candidate>& candidates) {
             [](const Candidate& a, const Candidate& b) { return a.prob != b.prob ? a.prob > b.prob : a.index < b.index; });
 }
 
-template <class Drop>
-void run(std::vector<Candidate>& candidates, const std::vector<Detection>& detections, KeptBoxes& kept, const Drop& drop) {
-  sort_candidates(candidates);
-  kept.clear();
-  for (const Candidate& candidate : candidates) {
-    const Box& box = detections[candidate.index].box;
-    if (kept.covers(box))
-      drop(candidate.index);
-    else
-      kept.keep(box);
-  }
-}
-
 }  // namespace
 
 void suppress(std::vector<Detection>& detections, int classes, float threshold, NmsKind kind, float beta) {
@@ -100,19 +87,17 @@ void suppress(std::vector<Detection>& detections, int classes, float threshold, 
       if (detections[i].prob[c] > 0) by_class[c].push_back({detections[i].prob[c], static_cast<uint32_t>(i)});
   }
   KeptBoxes kept(threshold, kind, beta);
-  for (size_t c = 0; c < by_class.size(); ++c)
-    run(by_class[c], detections, kept, [&](uint32_t index) { detections[index].prob[c] = 0; });
-}
-
-void suppress_by_objectness(std::vector<Detection>& detections, float threshold) {
-  std::vector<Candidate> candidates;
-  for (size_t i = 0; i < detections.size(); ++i)
-    if (detections[i].objectness > 0) candidates.push_back({detections[i].objectness, static_cast<uint32_t>(i)});
-  KeptBoxes kept(threshold, NmsKind::standard, 0);
-  run(candidates, detections, kept, [&](uint32_t index) {
-    detections[index].objectness = 0;
-    std::fill(detections[index].prob.begin(), detections[index].prob.end(), 0.0f);
-  });
+  for (size_t c = 0; c < by_class.size(); ++c) {
+    sort_candidates(by_class[c]);
+    kept.clear();
+    for (const Candidate& candidate : by_class[c]) {
+      Detection& detection = detections[candidate.index];
+      if (kept.covers(detection.box))
+        detection.prob[c] = 0;
+      else
+        kept.keep(detection.box);
+    }
+  }
 }
 
 }  // namespace dn

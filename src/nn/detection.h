@@ -36,7 +36,5 @@ class Head {
 // Per class, by falling probability: a lower one that overlaps a kept one by more than `threshold` gets probability 0.
 // kind: IoU (standard), the reported DIoU of box.h (greedy), IoU - (d/c)^beta (diou).
 void suppress(std::vector<Detection>& detections, int classes, float threshold, NmsKind kind, float beta);
-// The same over objectness, all classes together: a suppressed detection loses objectness and every probability (`detector recall`).
-void suppress_by_objectness(std::vector<Detection>& detections, float threshold);
 
 }  // namespace dn

@@ -10,7 +10,7 @@
 namespace dn {
 namespace {
 
-Detection detection(const Box& box, std::vector<float> prob, float objectness = 1) { return {box, objectness, std::move(prob)}; }
+Detection detection(const Box& box, std::vector<float> prob) { return {box, 1, std::move(prob)}; }
 
 std::vector<Detection> random_detections(size_t count, int classes, uint64_t seed, double largest) {
   Rng rng(seed, RandomUse::test);
@@ -21,7 +21,7 @@ std::vector<Detection> random_detections(size_t count, int classes, uint64_t see
     for (float& p : prob)
       if (rng.below(3) == 0) p = static_cast<float>(1 + rng.below(50)) / 50;   // many ties
     const Box box{draw(-.1, 1.1), draw(-.1, 1.1), draw(.01, largest), draw(.01, largest)};
-    out.push_back(detection(box, std::move(prob), draw(0, 1)));
+    out.push_back(detection(box, std::move(prob)));
   }
   return out;
 }
@@ -93,20 +93,9 @@ TEST(detection, grid_gives_what_comparing_all_gives) {
     }
 }
 
-TEST(detection, by_objectness) {
-  const Box a{.5f, .5f, .2f, .2f}, near{.52f, .5f, .2f, .2f}, far{.9f, .5f, .2f, .2f};
-  std::vector<Detection> d{detection(near, {.6f, .9f}, .7f), detection(a, {.8f, 0}, .8f), detection(far, {.1f, .5f}, .2f)};
-  suppress_by_objectness(d, .4f);
-  EXPECT_EQ(d[0].objectness, 0);
-  EXPECT_EQ(d[0].prob, (std::vector<float>{0, 0}));
-  EXPECT_EQ(d[1].objectness, .8f);
-  EXPECT_EQ(d[2].objectness, .2f);
-}
-
 TEST(detection, nothing_and_fewer_classes_than_asked) {
   std::vector<Detection> none;
   suppress(none, 80, .45f, NmsKind::standard, .6f);
-  suppress_by_objectness(none, .4f);
   EXPECT_TRUE(none.empty());
   const Box box{.5f, .5f, .2f, .2f};
   std::vector<Detection> d{detection(box, {.5f}), detection(box, {.4f, .3f}), detection({NAN, .5f, .2f, .2f}, {.4f})};

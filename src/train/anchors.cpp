@@ -179,7 +179,7 @@ AnchorResult find_anchors(std::span<const TruthBox> labels, const AnchorOptions&
   std::sort(different.begin(), different.end());
   different.erase(std::unique(different.begin(), different.end()), different.end());
   if (different.size() < static_cast<size_t>(options.clusters))
-    fail("-num_of_clusters ", options.clusters, ": the labels hold ", different.size(), " different box sizes; expected at least as many as clusters");
+    fail("-num_of_clusters ", options.clusters, ": the labels hold ", different.size(), " different box sizes; expected at least as many");
 
   KMeans means(boxes, options);
   Clusters best;

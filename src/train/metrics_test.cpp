@@ -40,9 +40,9 @@ TEST(metrics, one_class_by_hand) {
   const TruthBox truths[] = {{kA, 0}, {kB, 0}, {kC, 0}};
   const Detection found[] = {one(kA, {.9f}), one(kNowhere, {.8f}), one(moved(kB, .1f), {.3f}), one(moved(kA, .05f), {.2f})};
   metrics.add(found, truths);
-  const MetricsResult r = metrics.result();
+  const MapReport r = metrics.result();
   EXPECT_NEAR(r.classes[0].ap.value(), 1.0 / 3 + 1.0 / 3 * 2 / 3, 1e-12);   // the fourth claims a taken truth
-  EXPECT_NEAR(r.map.value(), r.classes[0].ap.value(), 1e-12);
+  EXPECT_NEAR(r.map, r.classes[0].ap.value(), 1e-12);
   EXPECT_EQ(r.classes[0].true_positives, 2);
   EXPECT_EQ(r.classes[0].false_positives, 1);
   EXPECT_EQ(r.classes[0].false_negatives(), 1);
@@ -52,7 +52,7 @@ TEST(metrics, one_class_by_hand) {
   EXPECT_NEAR(r.total.mean_iou().value(), (1 + .9 / 1.1) / 3, 1e-6);
   EXPECT_EQ(r.total.detections, 4);
   // overlaps 1 and .818: right at 10 and 7 of the ten thresholds. 7 x (1 and 2/3 of 34+33 levels), 3 x (1 of 34 levels)
-  EXPECT_NEAR(r.map50_95.value(), (7 * (34 + 33 * 2.0 / 3) + 3 * 34) / 101 / 10, 1e-9);
+  EXPECT_NEAR(r.map50_95, (7 * (34 + 33 * 2.0 / 3) + 3 * 34) / 101 / 10, 1e-9);
 }
 
 // A detection claims the truth it overlaps most and gets no second choice, unlike in the COCO judgement.
@@ -62,13 +62,13 @@ TEST(metrics, no_second_choice) {
   const TruthBox truths[] = {{kA, 0}, {second, 0}};
   const Detection found[] = {one(kA, {.9f}), one(moved(kA, .1f), {.8f})};
   metrics.add(found, truths);
-  const MetricsResult r = metrics.result();
-  EXPECT_NEAR(r.map.value(), .5, 1e-12);
+  const MapReport r = metrics.result();
+  EXPECT_NEAR(r.map, .5, 1e-12);
   EXPECT_EQ(r.total.true_positives, 1);
   Metrics coco({.classes = 1});
   coco.add(found, truths);
   // there the second takes the free truth, from which it is .15 widths away: overlap .739, enough for 5 of 10 thresholds
-  EXPECT_NEAR(coco.result().map50_95.value(), (5 * 1.0 + 5 * 51.0 / 101) / 10, 1e-9);
+  EXPECT_NEAR(coco.result().map50_95, (5 * 1.0 + 5 * 51.0 / 101) / 10, 1e-9);
 }
 
 TEST(metrics, threshold_counts_claims_in_detection_order) {
@@ -76,10 +76,10 @@ TEST(metrics, threshold_counts_claims_in_detection_order) {
   const TruthBox truths[] = {{kA, 0}};
   const Detection found[] = {one(moved(kA, .1f), {.1f}), one(kA, {.9f})};   // the earlier one, below the threshold, takes the truth
   metrics.add(found, truths);
-  const MetricsResult r = metrics.result();
+  const MapReport r = metrics.result();
   EXPECT_EQ(r.total.true_positives, 0);
   EXPECT_EQ(r.total.false_positives, 1);
-  EXPECT_NEAR(r.map.value(), 1, 1e-12);   // by probability the second is first
+  EXPECT_NEAR(r.map, 1, 1e-12);   // by probability the second is first
 }
 
 TEST(metrics, classes_without_truths_count_zero) {
@@ -87,27 +87,28 @@ TEST(metrics, classes_without_truths_count_zero) {
   const TruthBox truths[] = {{kA, 1}};
   const Detection found[] = {one(kA, {0, .9f, 0, 0}), one(kB, {0, 0, .6f, 0})};
   metrics.add(found, truths);
-  const MetricsResult r = metrics.result();
-  EXPECT_NEAR(r.map.value(), .25, 1e-12);
-  EXPECT_NEAR(r.map50_95.value(), 1, 1e-12);   // over classes with truths
+  const MapReport r = metrics.result();
+  EXPECT_NEAR(r.map, .25, 1e-12);
+  EXPECT_NEAR(r.map50_95, 1, 1e-12);   // over classes with truths
   EXPECT_FALSE(r.classes[0].ap);
   EXPECT_EQ(r.classes[2].false_positives, 1);
   EXPECT_EQ(percent_text(r.classes[0].ap), "n/a");
-  EXPECT_EQ(percent_text(r.map), "25.00");
+  EXPECT_EQ(percent_text(r.classes[1].ap), "100.00");
 }
 
 TEST(metrics, nothing_anywhere) {
   Metrics empty({.classes = 3});
-  MetricsResult r = empty.result();
+  MapReport r = empty.result();
   EXPECT_EQ(r.images, 0);
-  EXPECT_FALSE(r.map || r.map50_95 || r.total.precision() || r.total.recall() || r.total.f1() || r.total.mean_iou());
+  EXPECT_FALSE(r.measured() || r.total.precision() || r.total.recall() || r.total.f1() || r.total.mean_iou());
   empty.add({}, {});
-  EXPECT_FALSE(empty.result().map);
+  EXPECT_FALSE(empty.result().measured());
   const TruthBox truths[] = {{kA, 0}};
   empty.add({}, truths);
   r = empty.result();
-  EXPECT_EQ(r.map.value(), 0);
-  EXPECT_EQ(r.map50_95.value(), 0);
+  EXPECT_TRUE(r.measured());
+  EXPECT_EQ(r.map, 0);
+  EXPECT_EQ(r.map50_95, 0);
   EXPECT_FALSE(r.total.precision());
   EXPECT_EQ(r.total.recall().value(), 0);
   const RecallCount none;
@@ -129,12 +130,12 @@ TEST(metrics, difficult_boxes_are_neither_right_nor_wrong) {
   const Detection found[] = {one(kB, {.9f}), one(kA, {.8f}), one(kNowhere, {.7f})};
   Metrics metrics({.classes = 1});
   metrics.add(found, truths, difficult);
-  const MetricsResult r = metrics.result();
+  const MapReport r = metrics.result();
   EXPECT_EQ(r.total.detections, 2);
   EXPECT_EQ(r.total.true_positives, 1);
   EXPECT_EQ(r.total.false_positives, 1);
-  EXPECT_NEAR(r.map.value(), 1, 1e-12);
-  EXPECT_NEAR(r.map50_95.value(), 1, 1e-12);
+  EXPECT_NEAR(r.map, 1, 1e-12);
+  EXPECT_NEAR(r.map50_95, 1, 1e-12);
 }
 
 TEST(metrics, iou_thresh_is_strict_for_map) {
@@ -143,8 +144,8 @@ TEST(metrics, iou_thresh_is_strict_for_map) {
   const Detection found[] = {one(inner, {.9f})};
   Metrics metrics({.classes = 1});
   metrics.add(found, truths);
-  EXPECT_EQ(metrics.result().map.value(), 0);
-  EXPECT_NEAR(metrics.result().map50_95.value(), .1, 1e-12);   // COCO takes not less than .5
+  EXPECT_EQ(metrics.result().map, 0);
+  EXPECT_NEAR(metrics.result().map50_95, .1, 1e-12);   // COCO takes not less than .5
 }
 
 TEST(metrics, at_most_100_detections_for_coco) {
@@ -153,8 +154,8 @@ TEST(metrics, at_most_100_detections_for_coco) {
   found.push_back(one(kA, {.5f}));
   const TruthBox truths[] = {{kA, 0}};
   metrics.add(found, truths);
-  EXPECT_EQ(metrics.result().map50_95.value(), 0);
-  EXPECT_NEAR(metrics.result().map.value(), 1.0 / 101, 1e-12);
+  EXPECT_EQ(metrics.result().map50_95, 0);
+  EXPECT_NEAR(metrics.result().map, 1.0 / 101, 1e-12);
 }
 
 TEST(metrics, refuses_other_points) {
@@ -165,68 +166,70 @@ TEST(metrics, refuses_other_points) {
 namespace {
 
 // The family's table, every class at every rank, as its notes describe it.
-std::vector<double> ranked_table_ap(const std::vector<std::vector<Detection>>& found, const std::vector<std::vector<TruthBox>>& truths, int classes,
-                                    int points) {
+struct RankedTable {
   struct Rank {
     float prob;
     int class_id, truth;
   };
   std::vector<Rank> ranks;
-  std::vector<int> total(static_cast<size_t>(classes), 0);
-  int numbered = 0;
-  for (size_t n = 0; n < found.size(); ++n) {
-    for (const TruthBox& t : truths[n]) ++total[static_cast<size_t>(t.class_id)];
-    for (const Detection& d : found[n])
-      for (int c = 0; c < classes; ++c) {
-        if (d.prob[static_cast<size_t>(c)] <= 0) continue;
-        Rank rank{d.prob[static_cast<size_t>(c)], c, -1};
+  std::vector<int> total;   // truths per class
+  int truths = 0;
+
+  explicit RankedTable(int classes) : total(static_cast<size_t>(classes), 0) {}
+
+  void add(const std::vector<Detection>& found, const std::vector<TruthBox>& labels) {
+    for (const TruthBox& t : labels) ++total[static_cast<size_t>(t.class_id)];
+    for (const Detection& d : found)
+      for (size_t c = 0; c < total.size(); ++c) {
+        if (d.prob[c] <= 0) continue;
+        Rank rank{d.prob[c], static_cast<int>(c), -1};
         float best = 0;
-        for (size_t i = 0; i < truths[n].size(); ++i) {
-          const float overlap = iou(d.box, truths[n][i].box);
-          if (truths[n][i].class_id == c && overlap > .5f && overlap > best) best = overlap, rank.truth = numbered + static_cast<int>(i);
+        for (size_t i = 0; i < labels.size(); ++i) {
+          const float overlap = iou(d.box, labels[i].box);
+          if (labels[i].class_id == rank.class_id && overlap > .5f && overlap > best) best = overlap, rank.truth = truths + static_cast<int>(i);
         }
         ranks.push_back(rank);
       }
-    numbered += static_cast<int>(truths[n].size());
+    truths += static_cast<int>(labels.size());
   }
-  std::stable_sort(ranks.begin(), ranks.end(), [](const Rank& a, const Rank& b) { return a.prob > b.prob; });
-  std::vector<double> result;
-  for (int c = 0; c < classes; ++c) {
+
+  double ap(int class_id, int points) {
+    std::stable_sort(ranks.begin(), ranks.end(), [](const Rank& a, const Rank& b) { return a.prob > b.prob; });
     std::vector<double> precision, recall;
-    std::vector<bool> used(static_cast<size_t>(numbered), false);
+    std::vector<bool> used(static_cast<size_t>(truths), false);
+    const int all = total[static_cast<size_t>(class_id)];
     int tp = 0, fp = 0;
     for (const Rank& rank : ranks) {
-      if (rank.class_id == c) {
-        if (rank.truth >= 0 && !used[static_cast<size_t>(rank.truth)]) {
-          used[static_cast<size_t>(rank.truth)] = true;
-          ++tp;
-        } else {
-          ++fp;
-        }
-      }
+      const bool right = rank.truth >= 0 && !used[static_cast<size_t>(rank.truth)];
+      if (rank.class_id == class_id) ++(right ? tp : fp);
+      if (rank.class_id == class_id && right) used[static_cast<size_t>(rank.truth)] = true;
       precision.push_back(tp + fp ? static_cast<double>(tp) / (tp + fp) : 0);
-      recall.push_back(total[static_cast<size_t>(c)] ? static_cast<double>(tp) / total[static_cast<size_t>(c)] : 0);
+      recall.push_back(all ? static_cast<double>(tp) / all : 0);
     }
+    return points == 0 ? area(precision, recall) : levels(precision, recall, points);
+  }
+
+  static double area(const std::vector<double>& precision, const std::vector<double>& recall) {
+    double height = precision.back(), right = recall.back(), sum = 0;
+    for (size_t i = precision.size() - 1; i-- > 0;) {
+      height = std::max(height, precision[i]);
+      sum += (right - recall[i]) * height;
+      right = recall[i];
+    }
+    return sum + right * height;
+  }
+
+  static double levels(const std::vector<double>& precision, const std::vector<double>& recall, int points) {
     double sum = 0;
-    if (points == 0) {
-      double height = precision.back(), right = recall.back();
-      for (size_t i = precision.size() - 1; i-- > 0;) {
-        height = std::max(height, precision[i]);
-        sum += (right - recall[i]) * height;
-        right = recall[i];
-      }
-      sum += right * height;
-    }
     for (int level = 0; level < points; ++level) {
       double height = 0;
       for (size_t i = 0; i < precision.size(); ++i)
         if (recall[i] >= static_cast<double>(level) / (points - 1)) height = std::max(height, precision[i]);
       sum += height / points;
     }
-    result.push_back(sum);
+    return sum;
   }
-  return result;
-}
+};
 
 }  // namespace
 
@@ -252,16 +255,20 @@ TEST(metrics, equals_the_table_of_every_class_at_every_rank) {
   }
   for (const int points : {0, 11, 101}) {
     Metrics metrics({.classes = classes, .points = points});
-    for (size_t n = 0; n < found.size(); ++n) metrics.add(found[n], truths[n]);
-    const MetricsResult r = metrics.result();
-    const std::vector<double> expected = ranked_table_ap(found, truths, classes, points);
+    RankedTable table(classes);
+    for (size_t n = 0; n < found.size(); ++n) {
+      metrics.add(found[n], truths[n]);
+      table.add(found[n], truths[n]);
+    }
+    const MapReport r = metrics.result();
     double sum = 0;
-    for (size_t c = 0; c < expected.size(); ++c) {
-      EXPECT_NEAR(r.classes[c].ap.value_or(0), expected[c], 1e-12) << points << " points, class " << c;
-      sum += expected[c];
+    for (int c = 0; c < classes; ++c) {
+      const double expected = table.ap(c, points);
+      EXPECT_NEAR(r.classes[static_cast<size_t>(c)].ap.value_or(0), expected, 1e-12) << points << " points, class " << c;
+      sum += expected;
     }
     EXPECT_GT(sum, 0);
-    EXPECT_NEAR(r.map.value(), sum / classes, 1e-12);
+    EXPECT_NEAR(r.map, sum / classes, 1e-12);
   }
 }
 
