@@ -98,18 +98,27 @@ void share_block(const Share& p, const float* dz) {
   }
 }
 
-// `count` is a multiple of 8.
-void activate_piece(Activation activation, float* z, size_t count) {
-  const hn::CappedTag<float, 8> d;
+template <int B>
+void activate_block(Activation activation, float* z, size_t pixels) {
+  const hn::CappedTag<float, B> d;
   dispatch_activation(activation, [&](auto a) {
-    for (size_t e = 0; e < count; e += hn::Lanes(d)) hn::Store(act<a()>(d, hn::Load(d, z + e)), d, z + e);
+    for (size_t e = 0; e < pixels * B; e += hn::Lanes(d)) hn::Store(act<a()>(d, hn::Load(d, z + e)), d, z + e);
   });
 }
-void slope_piece(Activation activation, const float* z, float* dy, size_t count) {
-  const hn::CappedTag<float, 8> d;
+template <int B>
+void slope_block(Activation activation, const float* z, float* dy, size_t pixels) {
+  const hn::CappedTag<float, B> d;
   dispatch_activation(activation, [&](auto a) {
-    for (size_t e = 0; e < count; e += hn::Lanes(d)) hn::Store(hn::Mul(hn::Load(d, dy + e), slope<a()>(d, hn::Load(d, z + e))), d, dy + e);
+    for (size_t e = 0; e < pixels * B; e += hn::Lanes(d)) hn::Store(hn::Mul(hn::Load(d, dy + e), slope<a()>(d, hn::Load(d, z + e))), d, dy + e);
   });
+}
+
+// The doors of this target: the block size becomes a type.
+void activate_piece(Activation activation, int block, float* z, size_t pixels) {
+  block == 16 ? activate_block<16>(activation, z, pixels) : activate_block<8>(activation, z, pixels);
+}
+void slope_piece(Activation activation, int block, const float* z, float* dy, size_t pixels) {
+  block == 16 ? slope_block<16>(activation, z, dy, pixels) : slope_block<8>(activation, z, dy, pixels);
 }
 void sum_piece(const Addends& addends, float* z) { addends.block == 16 ? sum_block<16>(addends, z) : sum_block<8>(addends, z); }
 void share_piece(const Share& share, const float* dz) {
@@ -181,7 +190,7 @@ class ShortcutCpu : public Kernel {
       const Piece p = piece(item, output_blocks());
       float* y = at(io.y.data, args_.y, p);
       HWY_DYNAMIC_DISPATCH(sum_piece)(addends(io, table, p), y);
-      if (activation_ != Activation::linear) HWY_DYNAMIC_DISPATCH(activate_piece)(activation_, y, p.pixels * block());
+      if (activation_ != Activation::linear) HWY_DYNAMIC_DISPATCH(activate_piece)(activation_, args_.y.block, y, p.pixels);
       const size_t lanes = std::min(block(), static_cast<size_t>(args_.y.shape.c) - p.block * block());
       for (size_t e = 0; lanes < block() && e < p.pixels; ++e) std::fill(y + e * block() + lanes, y + (e + 1) * block(), 0.f);
     });
@@ -251,7 +260,7 @@ class ShortcutCpu : public Kernel {
     if (in_output && activation_ != Activation::linear) {
       const bool from_output = slope_from_output(activation_);
       if (!from_output) HWY_DYNAMIC_DISPATCH(sum_piece)(addends(io, table, p), z.data());
-      HWY_DYNAMIC_DISPATCH(slope_piece)(activation_, from_output ? at(io.y.data, args_.y, p) : z.data(), dz, p.pixels * block());
+      HWY_DYNAMIC_DISPATCH(slope_piece)(activation_, args_.y.block, from_output ? at(io.y.data, args_.y, p) : z.data(), dz, p.pixels);
     }
     for (size_t s = 0; s < args_.x.size(); ++s) {  // in order: a layer listed twice adds to its own gradient
       float* sum = sums && in_output ? sums + (item_of(p) * args_.x.size() + s) * block() : nullptr;
