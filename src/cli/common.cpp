@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "config/keys.h"
-#include "nn/detection.h"
 #include "train/weights_file.h"
 
 namespace dn::cli {
@@ -48,17 +47,6 @@ cpu::DeviceOptions device_options(const Arguments& arguments) {
   else if (conv != "automatic" && conv != "auto")
     fail("option -conv = ", conv, ": expected direct, winograd or automatic");
   return options;
-}
-
-int decode_threads(const cpu::Device& device) { return std::max(1, device.threads() / 4); }
-
-std::vector<std::string> class_names(const DataFile& data, int classes) {
-  if (data.names.empty()) fail(data.file, ": names is missing: expected the path of a file with one class name a line");
-  const fs::path path = resolve_path(data.names, data.file);
-  std::vector<std::string> names = read_names(path);
-  if (names.size() != static_cast<size_t>(classes))
-    fail(path.string(), ": ", names.size(), " names: expected ", classes, ", the classes of the cfg's heads");
-  return names;
 }
 
 Network load_model(const fs::path& cfg, const fs::path& weights) {

@@ -19,11 +19,6 @@ struct ModelFiles {
 ModelFiles model_files(const std::vector<std::string>& positional);
 
 cpu::DeviceOptions device_options(const Arguments& arguments);
-int decode_threads(const cpu::Device& device);
-
-// Names from the .data file, exactly `classes` of them. Throws Error otherwise.
-std::vector<std::string> class_names(const DataFile& data, int classes);
-
 // A network ready for inference. Weights that hold only a part of the layers are refused.
 Network load_model(const fs::path& cfg, const fs::path& weights);
 

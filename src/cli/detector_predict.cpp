@@ -8,6 +8,7 @@
 #include "cli/detection_output.h"
 #include "data/dataset.h"
 #include "data/labels.h"
+#include "train/validation.h"
 
 namespace dn::cli {
 namespace {
@@ -65,11 +66,10 @@ int test(const Arguments& arguments) {
   const DataFile data = read_data_file(files.data);
   Network network = load_model(files.cfg, *files.weights);
   cpu::Device device(device_options(arguments));
-  EvaluatorOptions options;
-  options.mini_batch = static_cast<int>(std::min<size_t>(request.images.size(), request.drawn == request.images.size() ? 1 : 4));
+  EvaluatorOptions options = evaluator_options(network, device, request.images.size());
+  if (request.drawn == request.images.size()) options.mini_batch = 1;   // the time of each image is what people look at
   options.threshold = request.threshold;
-  options.letter_box = arguments.has("letter_box") || network.spec().letter_box;
-  options.decode_threads = decode_threads(device);
+  options.letter_box |= arguments.has("letter_box");
   Evaluator evaluator(network, device, options);
   const Names names = class_names(data, evaluator.classes());
   nlohmann::ordered_json frames = nlohmann::ordered_json::array();

@@ -15,8 +15,8 @@ int train(const Arguments& arguments) {
   options.clear = arguments.has("clear");
   options.map = arguments.has("map");
   options.map_epochs = arguments.real("mAP_epochs", .01, 1e6);
-  options.confidence = static_cast<float>(arguments.real("thresh", 0, 1));
-  options.iou_threshold = static_cast<float>(arguments.real("iou_thresh", 0, 1));
+  options.confidence = arguments.real("thresh", 0, 1);
+  options.iou_threshold = arguments.real("iou_thresh", 0, 1);
   options.points = static_cast<int>(arguments.integer("points", 0, 1001));
   options.seed = static_cast<uint64_t>(arguments.integer("seed", 0, INT64_MAX));
   options.device = device_options(arguments);

@@ -13,6 +13,7 @@
 #include "cli/common.h"
 #include "cli/detection_output.h"
 #include "data/dataset.h"
+#include "train/validation.h"
 
 namespace dn::cli {
 namespace {
@@ -188,11 +189,10 @@ int valid(const Arguments& arguments) {
   const Dataset images(resolve_path(data.valid, data.file));
   Network network = load_model(files.cfg, *files.weights);
   cpu::Device device(device_options(arguments));
-  EvaluatorOptions options;
+  EvaluatorOptions options = evaluator_options(network, device, images.size());
   options.threshold = kThreshold;
   options.nms = kNms;
-  options.letter_box = arguments.has("letter_box") || network.spec().letter_box;
-  options.decode_threads = decode_threads(device);
+  options.letter_box |= arguments.has("letter_box");
   Evaluator evaluator(network, device, options);
   const Names names = class_names(data, evaluator.classes());
   const Context context{data.results, arguments.text("out"), names, category_numbers(data, names.size())};

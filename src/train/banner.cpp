@@ -122,4 +122,24 @@ nlohmann::ordered_json start_event(const RunFacts& f) {
           {"memory_bytes", memory(f).total()}};
 }
 
+nlohmann::ordered_json map_event(const MetricsResult& result, int64_t iteration, double seconds) {
+  const auto or_null = [](const std::optional<double>& v) { return v ? nlohmann::ordered_json(*v) : nlohmann::ordered_json(nullptr); };
+  const ClassMetrics& total = result.total;
+  nlohmann::ordered_json event = {{"iteration", iteration},
+                                  {"map", or_null(result.map)},
+                                  {"iou_threshold", result.options.iou_thresh},
+                                  {"map50_95", or_null(result.map50_95)},
+                                  {"precision", or_null(total.precision())},
+                                  {"recall", or_null(total.recall())},
+                                  {"f1", or_null(total.f1())},
+                                  {"average_iou", or_null(total.mean_iou())},
+                                  {"images", result.images},
+                                  {"seconds", seconds}};
+  nlohmann::ordered_json classes = nlohmann::ordered_json::array();
+  for (const ClassMetrics& c : result.classes)
+    classes.push_back({{"ap", or_null(c.ap)}, {"tp", c.true_positives}, {"fp", c.false_positives}, {"truths", c.truths}});
+  event["classes"] = std::move(classes);
+  return event;
+}
+
 }  // namespace dn

@@ -41,9 +41,11 @@ double rate(const NetSpec& net, int64_t b, uint64_t seed) {
   if (b < net.burn_in) return lr * std::pow(batch / net.burn_in, net.power);
   if (net.policy == "step") return lr * std::pow(net.scale, static_cast<double>(b / std::max(1, net.step)));
   if (net.policy == "steps") return steps(net, b);
-  if (net.policy == "exp") return lr * std::pow(static_cast<double>(static_cast<float>(net.gamma)), batch);  // the family keeps gamma as a float
+  // The family keeps gamma, and its product with the batch, as floats; large exponents show it.
+  const float gamma = static_cast<float>(net.gamma);
+  if (net.policy == "exp") return lr * std::pow(static_cast<double>(gamma), batch);
   if (net.policy == "poly") return lr * std::pow(remaining(net, b), net.power);
-  if (net.policy == "sig" || net.policy == "sigmoid") return lr / (1 + std::exp(net.gamma * (batch - net.step)));
+  if (net.policy == "sig" || net.policy == "sigmoid") return lr / (1 + std::exp(static_cast<double>(gamma * static_cast<float>(b - net.step))));
   if (net.policy == "random") return lr * std::pow(Rng(seed, RandomUse::schedule, static_cast<uint64_t>(b)).uniform(), net.power);
   if (net.policy == "sgdr") return sgdr(net, b);
   return lr;

@@ -80,7 +80,7 @@ Trainer::Trainer(const TrainOptions& options)
   load();
   const Head& head = *network_.heads().back();
   for (const std::string& line : summary(check_dataset(images_, head.classes(), head.max_truths(), device_.threads()))) log::say(line);
-  if (options_.map) validation_ = open_validation(data_, head.classes(), options_);
+  if (options_.map) open_validation(head.classes());
   const std::string name = run_name(options_.cfg);
   snapshots_ = std::make_unique<Snapshots>(network_, data_.backup, name, SnapshotRules::from(data_, network_.spec().max_batches), iteration_);
   const fs::path metrics = snapshots_->folder() / "metrics.jsonl";
@@ -95,6 +95,12 @@ Trainer::Trainer(const TrainOptions& options)
 }
 
 Trainer::~Trainer() = default;
+
+void Trainer::open_validation(int classes) {
+  validation_ = std::make_unique<Validation>(data_, classes, ValidationOptions{options_.confidence, options_.iou_threshold, options_.points});
+  if (const size_t common = overlap(images_, validation_->images()); common > 0)
+    log::warn(concat(common, " of the ", validation_->images().size(), " validation images are trained on too: their mAP says little about new images"));
+}
 
 void Trainer::load() {
   network_.params().initialize(options_.seed);
@@ -241,21 +247,20 @@ void Trainer::note_bad_samples() {
 
 void Trainer::evaluate() {
   const auto start = Clock::now();
-  const std::optional<MapReport> report = validation_->run(network_, device_);
-  if (!report) return;   // interrupted
-  last_map_ = iteration_;
+  const std::optional<MetricsResult> result = validation_->run(network_, device_);
+  if (!result) return;   // interrupted
   map_cadence_.done(iteration_);
-  chart_.add_map(iteration_, report->map);
-  const bool best = report->map >= history_.best_map;
-  if (best) {
-    history_.best_map = report->map;
+  const double map = result->map.value_or(0);
+  chart_.add_map(iteration_, map);
+  // The family's rule: a later snapshot that is as good replaces the earlier one.
+  if (map >= history_.best_map) {
+    history_.best_map = map;
     history_.best_iteration = iteration_;
-    log::say(concat(" New best mAP: ", snapshots_->file("best").string()));
-    snapshots_->try_save("best", iteration_);
+    if (snapshots_->try_save("best", iteration_)) log::say(concat(" New best mAP: ", snapshots_->file("best").string()));
   }
-  log::say(concat(" Last accuracy mAP@", fixed(static_cast<double>(options_.iou_threshold), 2), " = ", fixed(100 * report->map, 2), " %, best = ",
+  log::say(concat(" Last accuracy mAP@", fixed(options_.iou_threshold, 2), " = ", fixed(100 * map, 2), " %, best = ",
                   fixed(100 * history_.best_map, 2), " % at iteration ", history_.best_iteration));
-  metrics_->write("map", map_event(*report, iteration_, seconds_since(start), history_.best_map));
+  metrics_->write("map", map_event(*result, iteration_, seconds_since(start)));
   chart_.draw();
 }
 

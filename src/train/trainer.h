@@ -29,7 +29,7 @@ struct TrainOptions {
   bool clear = false;                 // start at iteration 0 whatever the weights say
   bool map = false;                   // evaluate during training
   double map_epochs = 4;
-  float confidence = .25f, iou_threshold = .5f;   // of the precision/recall report and of a true positive
+  double confidence = .25, iou_threshold = .5;    // of the precision/recall report and of a true positive
   int points = 0;                     // recall points of the AP; 0: area under the curve
   uint64_t seed = kDefaultSeed;
   cpu::DeviceOptions device;
@@ -42,9 +42,8 @@ void check_training(const Network& network, const WeightsInfo* weights, const Tr
 // Updates already behind a run that starts with these weights.
 int64_t starting_iteration(const Network& network, const WeightsInfo* weights, bool clear);
 
-// The validation list of the .data file, ready to be evaluated. Throws Error when it, the names or their number are wrong.
-std::unique_ptr<Validation> open_validation(const DataFile& data, int classes, const TrainOptions& options);
-nlohmann::ordered_json map_event(const MapReport& report, int64_t iteration, double seconds, double best);
+// The "map" line of metrics.jsonl.
+nlohmann::ordered_json map_event(const MetricsResult& result, int64_t iteration, double seconds);
 
 // In-training mAP of the family: every max(100, epochs' worth of) iterations after the last one, not before burn-in ends, and at the end.
 class MapCadence {
@@ -72,6 +71,7 @@ class Trainer {
 
  private:
   void load();
+  void open_validation(int classes);
   void announce();
   IterationNumbers step(Plan& plan, const Batch& batch);
   void forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers);
@@ -102,7 +102,7 @@ class Trainer {
   AverageLoss average_;
   TimeLeft time_left_;
   double seconds_ = 0, waited_ = 0;    // of all iterations of this session
-  int64_t substituted_ = 0, last_map_ = -1;
+  int64_t substituted_ = 0;
 };
 
 }  // namespace dn

@@ -1,8 +1,11 @@
-// A validation list with its labels, and mAP over it.
+// A validation list with its labels, and mean average precision over it, reported in the family's words.
 #pragma once
 
 #include <optional>
 
+#include <nlohmann/json.hpp>
+
+#include "config/data_file.h"
 #include "data/dataset.h"
 #include "train/evaluator.h"
 #include "train/metrics.h"
@@ -10,31 +13,38 @@
 namespace dn {
 
 struct ValidationOptions {
-  float confidence = .25f;      // of precision, recall, F1, average IoU
-  float iou_threshold = .5f;    // a true positive overlaps by more
+  double confidence = .25;      // of precision, recall, F1, average IoU
+  double iou_threshold = .5;    // a true positive overlaps by more
   int points = 0;               // 0: area under the curve; 11, 101: recall points
-  EvaluatorOptions evaluator;
 };
 
 class Validation {
  public:
-  // `difficult`: list parallel to `list` whose labels are neither found nor missed; empty: none. `names`: one per class.
-  Validation(const fs::path& list, const fs::path& difficult, std::vector<std::string> names, ValidationOptions options);
-  // Evaluates the network as it is and prints the family's report. Stops early (and returns nothing) on SIGINT or SIGTERM.
-  std::optional<MapReport> run(Network& network, cpu::Device& device) const;
+  // Reads the labels of `valid` (and of `difficult`, when there is one) and the names. Throws Error when something is missing, no image has a
+  // label, or the number of names is not the network's number of classes.
+  Validation(const DataFile& data, int classes, const ValidationOptions& options);
+
+  // Evaluates the network as it is, with thresholds .005 and NMS .45 as in the family. Ends early, with nothing, on SIGINT or SIGTERM.
+  std::optional<MetricsResult> run(Network& network, cpu::Device& device) const;
+
   const Dataset& images() const { return images_; }
+  const std::vector<std::string>& paths() const { return paths_; }
+  const std::vector<TruthBox>& truths(size_t image) const { return truths_[image]; }
+  const std::vector<std::string>& names() const { return names_; }
+  // The family's lines, and AP@[.5:.95] beside them.
+  std::vector<std::string> report(const MetricsResult& result) const;
 
  private:
   Dataset images_;
-  std::optional<Dataset> difficult_;
-  std::vector<std::string> names_;
+  std::vector<std::string> paths_, names_;
+  std::vector<std::vector<TruthBox>> truths_, difficult_;   // per image
   ValidationOptions options_;
 };
 
-// The family's lines for a report.
-std::vector<std::string> map_lines(const MapReport& report, const std::vector<std::string>& names, const ValidationOptions& options, double seconds);
+// Names of the .data file, exactly `classes` of them. Throws Error otherwise.
+std::vector<std::string> class_names(const DataFile& data, int classes);
 
-// Detections and labels of a validation list under their common name, `labels` being the images' (Error when a label file cannot be read).
-std::vector<TruthBox> validation_truth(const Dataset& images, size_t index, int classes);
+// Half the machine helps with decoding at most; the network has the rest.
+EvaluatorOptions evaluator_options(const Network& network, const cpu::Device& device, size_t images);
 
 }  // namespace dn

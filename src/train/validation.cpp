@@ -1,0 +1,111 @@
+#include "train/validation.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/log.h"
+#include "data/labels.h"
+#include "device/cpu/device.h"
+#include "train/stop_signal.h"
+
+namespace dn {
+namespace {
+
+fs::path valid_list(const DataFile& data) {
+  if (data.valid.empty()) fail(data.file, ": valid is missing: expected the path of a list of images");
+  return resolve_path(data.valid, data.file);
+}
+
+// A label file that cannot be read is one warning; its image then counts as one without objects.
+std::vector<TruthBox> read_truths(const std::string& image, int classes) {
+  try {
+    Labels labels = load_labels(image, classes);
+    for (const std::string& problem : labels.problems) log::warn(problem);
+    return std::move(labels.boxes);
+  } catch (const Error& e) {
+    log::warn(e.what());
+    return {};
+  }
+}
+
+std::string two(const std::optional<double>& value) { return value ? fixed(*value, 2) : "n/a"; }
+
+}  // namespace
+
+std::vector<std::string> class_names(const DataFile& data, int classes) {
+  if (data.names.empty()) fail(data.file, ": names is missing: expected the path of a file with one class name a line");
+  const fs::path path = resolve_path(data.names, data.file);
+  std::vector<std::string> names = read_names(path);
+  if (names.size() != static_cast<size_t>(classes))
+    fail(path.string(), ": ", names.size(), " names: expected ", classes, ", the classes of the cfg's heads");
+  return names;
+}
+
+EvaluatorOptions evaluator_options(const Network& network, const cpu::Device& device, size_t images) {
+  EvaluatorOptions options;
+  options.mini_batch = static_cast<int>(std::clamp<size_t>(images, 1, 4));
+  options.letter_box = network.spec().letter_box;
+  options.decode_threads = std::max(1, device.threads() / 4);
+  return options;
+}
+
+Validation::Validation(const DataFile& data, int classes, const ValidationOptions& options)
+    : images_(valid_list(data)), names_(class_names(data, classes)), options_(options) {
+  size_t boxes = 0;
+  for (size_t i = 0; i < images_.size(); ++i) {
+    paths_.push_back(images_.image(i));
+    truths_.push_back(read_truths(paths_.back(), classes));
+    boxes += truths_.back().size();
+  }
+  if (boxes == 0) fail(images_.list().string(), ": not one of its ", images_.size(), " images has a usable label: there is nothing to evaluate against");
+  if (data.difficult.empty()) return;
+  const Dataset difficult(resolve_path(data.difficult, data.file));
+  if (difficult.size() != images_.size())
+    fail(difficult.list().string(), ": ", difficult.size(), " images: expected ", images_.size(), ", one for each line of ", images_.list().string());
+  for (size_t i = 0; i < difficult.size(); ++i) difficult_.push_back(read_truths(difficult.image(i), classes));
+}
+
+std::optional<MetricsResult> Validation::run(Network& network, cpu::Device& device) const {
+  Evaluator evaluator(network, device, evaluator_options(network, device, paths_.size()));
+  Metrics metrics({evaluator.classes(), options_.iou_threshold, options_.confidence, options_.points});
+  log::say(" calculation mAP (mean average precision)...");
+  const auto start = std::chrono::steady_clock::now();
+  bool stopped = false;
+  {
+    log::Progress progress("evaluating", static_cast<int64_t>(paths_.size()), "images");
+    evaluator.run(paths_, [&](ImageDetections&& found) {
+      stopped = StopSignal::received() != 0;
+      if (stopped) return false;
+      if (!found.error.empty()) log::warn(concat(found.error, " (counted as an image without detections)"));
+      metrics.add(found.detections, truths_[found.index], difficult_.empty() ? std::span<const TruthBox>{} : difficult_[found.index]);
+      progress.update(static_cast<int64_t>(found.index) + 1);
+      return true;
+    });
+  }
+  if (stopped) return std::nullopt;
+  MetricsResult result = metrics.result();
+  for (const std::string& line : report(result)) log::say(line);
+  log::say(concat("Total Detection Time: ", fixed(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 2), " Seconds"));
+  return result;
+}
+
+std::vector<std::string> Validation::report(const MetricsResult& result) const {
+  const ClassMetrics& total = result.total;
+  std::vector<std::string> lines;
+  lines.push_back(concat(" detections_count = ", total.detections, ", unique_truth_count = ", total.truths));
+  for (size_t c = 0; c < result.classes.size(); ++c)
+    lines.push_back(concat("class_id = ", c, ", name = ", names_[c], ", ap = ", percent_text(result.classes[c].ap), "%   \t (TP = ",
+                           result.classes[c].true_positives, ", FP = ", result.classes[c].false_positives, ")"));
+  const std::string at = concat(" for conf_thresh = ", fixed(options_.confidence, 2), ", ");
+  lines.push_back(concat(at, "precision = ", two(total.precision()), ", recall = ", two(total.recall()), ", F1-score = ", two(total.f1())));
+  lines.push_back(concat(at, "TP = ", total.true_positives, ", FP = ", total.false_positives, ", FN = ", total.false_negatives(), ", average IoU = ",
+                         percent_text(total.mean_iou()), " %"));
+  lines.push_back(concat(" IoU threshold = ", fixed(100 * options_.iou_threshold, 0), " %, used ",
+                         options_.points == 0 ? "Area-Under-Curve for each unique Recall" : concat(options_.points, " Recall-points")));
+  lines.push_back(concat(" mean average precision (mAP@", fixed(options_.iou_threshold, 2), ") = ", fixed(result.map.value_or(0), 6), ", or ",
+                         percent_text(result.map), " %"));
+  lines.push_back(concat(" AP@[.50:.95] as COCO counts it = ", percent_text(result.map50_95), " %"));
+  return lines;
+}
+
+}  // namespace dn
