@@ -102,7 +102,9 @@ void place_label(Label& label, const Style& style, int width, int height, std::s
 }
 
 void draw_box(Canvas& canvas, const Label& label, const Style& style) {
-  const double inset = std::min({style.line / 2, label.box.w / 2, label.box.h / 2});
+  if (std::min(label.box.w, label.box.h) <= 2 * style.line)  // no room for a frame
+    return canvas.fill(Path::rect(label.box.x, label.box.y, label.box.w, label.box.h), label.color);
+  const double inset = style.line / 2;
   const Path frame = Path::rect(label.box.x + inset, label.box.y + inset, label.box.w - 2 * inset, label.box.h - 2 * inset);
   const bool dark = luminance(label.color) < 0.25;
   canvas.stroke(frame, dark ? Color{1, 1, 1, 0.45} : Color{0, 0, 0, 0.4}, style.line + std::max(1.0, style.line * 0.6), Cap::butt);  // seen on any background

@@ -24,6 +24,18 @@ namespace {
 
 constexpr int kFullColourQuality = 90;  // from here on colour is stored at full resolution, so that thin coloured lines stay sharp
 
+std::string encode_png(const Image& image, const std::string& name) {
+  std::string out;
+  const auto append = [](void* to, void* data, int size) {
+    static_cast<std::string*>(to)->append(static_cast<const char*>(data), static_cast<size_t>(size));
+  };
+  if (stbi_write_png_to_func(append, &out, image.width, image.height, image.channels, image.pixels.data(), static_cast<int>(image.row())) == 0)
+    fail(name, ": cannot encode as PNG");
+  return out;
+}
+
+}  // namespace
+
 std::string encode_jpeg(const Image& image, int quality, const std::string& name) {
   const std::unique_ptr<void, int (*)(tjhandle)> handle(tjInitCompress(), tjDestroy);
   if (!handle) fail(name, ": cannot start the JPEG encoder: ", tjGetErrorStr2(nullptr));
@@ -36,18 +48,6 @@ std::string encode_jpeg(const Image& image, int quality, const std::string& name
   if (code != 0) fail(name, ": cannot encode as JPEG: ", tjGetErrorStr2(handle.get()));
   return std::string(reinterpret_cast<const char*>(data), size);
 }
-
-std::string encode_png(const Image& image, const std::string& name) {
-  std::string out;
-  const auto append = [](void* to, void* data, int size) {
-    static_cast<std::string*>(to)->append(static_cast<const char*>(data), static_cast<size_t>(size));
-  };
-  if (stbi_write_png_to_func(append, &out, image.width, image.height, image.channels, image.pixels.data(), static_cast<int>(image.row())) == 0)
-    fail(name, ": cannot encode as PNG");
-  return out;
-}
-
-}  // namespace
 
 void save_image(const fs::path& path, const Image& image, int quality) {
   const std::string name = path.string(), extension = lower(path.extension().string());

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/files.h"
@@ -26,5 +27,6 @@ Image load_image(const fs::path& path, int channels = 3);
 
 // Writes by extension (.jpg/.jpeg with `quality`, .png), atomically.
 void save_image(const fs::path& path, const Image& image, int quality = 92);
+std::string encode_jpeg(const Image& image, int quality, const std::string& name);  // the file's bytes; `name` is for errors
 
 }  // namespace dn

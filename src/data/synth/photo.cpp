@@ -47,10 +47,10 @@ struct Shot {
 };
 
 Shot choose_shot(Rng& rng) {
-  const double exposure = rng.uniform() < 0.2 ? rng.uniform(0.65, 1.35) : rng.uniform(0.9, 1.18), warm = rng.normal() * 0.04, green = rng.normal() * 0.015;
+  const double exposure = rng.uniform() < 0.2 ? rng.uniform(0.65, 1.35) : rng.uniform(0.95, 1.25), warm = rng.normal() * 0.04, green = rng.normal() * 0.015;
   Shot s;
   s.gain = {static_cast<float>(exposure * (1 + warm)), static_cast<float>(exposure * (1 + green)), static_cast<float>(exposure * (1 - warm))};
-  s.contrast = static_cast<float>(rng.uniform(0.82, 1.2));
+  s.contrast = static_cast<float>(rng.uniform(0.88, 1.22));
   s.saturation = static_cast<float>(rng.uniform() < 0.03 ? rng.uniform(0, 0.3) : rng.uniform(0.8, 1.25));
   s.vignette = static_cast<float>(rng.uniform() < 0.5 ? 0 : rng.uniform(0.1, 0.45));
   s.noise = static_cast<float>(rng.uniform() < 0.2 ? rng.uniform(0.015, 0.035) : rng.uniform(0.002, 0.014));

@@ -71,7 +71,7 @@ std::optional<Thing> plan_thing(std::optional<Kind> kind, const Stage& s, Rng& r
   Thing t;
   t.kind = kind;
   t.aloft = s.place != Place::flat && ((kind == Kind::bird && rng.uniform() < 0.55) || (kind == Kind::ball && rng.uniform() < 0.15));
-  const bool crowded = rng.uniform() < 0.35;
+  const bool crowded = rng.uniform() < 0.28;
   for (int attempt = 0; attempt < 40; ++attempt) {
     place(t, s, rng);
     const double limit = crowded ? 0.5 : 0.06 + 0.006 * attempt;
@@ -123,8 +123,8 @@ void light_layer(Layer& layer, const Thing& t, const Stage& s, Rng& rng) {
   c.blend(Blend::atop);
   const Point lit{s.light > 0 ? r : l, top}, dark{s.light > 0 ? l : r, foot};
   const double side = s.hardness * (0.4 + 0.6 * std::abs(s.light));
-  c.fill(all, Paint::linear(lit, dark, {{0, fade(s.glow, 0.2 * side)}, {0.45, {0, 0, 0, 0}}, {1, {0, 0, 0.02, 0.12 + 0.3 * side}}}));
-  c.fill(all, fade({s.glow.r * 0.6, s.glow.g * 0.6, s.glow.b * 0.6, 1}, 0.14));
+  c.fill(all, Paint::linear(lit, dark, {{0, fade(s.glow, 0.2 * side)}, {0.45, {0, 0, 0, 0}}, {1, {0, 0, 0.02, 0.08 + 0.26 * side}}}));
+  c.fill(all, fade({s.glow.r * 0.6, s.glow.g * 0.6, s.glow.b * 0.6, 1}, 0.08));
   if (s.place == Place::open) c.fill(all, fade(s.haze, s.haze_share * std::pow(std::clamp(1 - t.near, 0.0, 1.0), 3)));
   c.pop();
   const Noise noise(rng.next());
