@@ -37,13 +37,15 @@ constexpr Option kRecall[] = {kIouThresh};
 constexpr Option kValid[] = {{"out", "NAME", "", "base name of the result files; default: as usual for the format"}, kLetterBox};
 constexpr Option kAnchors[] = {
     {"num_of_clusters", "N", "5", "number of anchors"},
-    {"width", "N", "", "network input width (needed)"},
-    {"height", "N", "", "network input height (needed)"},
+    {"width", "N", "", "network input width, needed"},
+    {"height", "N", "", "network input height, needed"},
     {"seed", "N", "1", "seed of the first centres"},
 };
 constexpr Option kSynth[] = {
     {"images", "N", "1000", "number of images, validation ones included"},
     {"seed", "N", "1", "seed of the scenes"},
+    {"width", "N", "416", "width of the images"},
+    {"height", "N", "320", "height of the images"},
 };
 constexpr Option kDemo[] = {
     {"out", "DIR", "demo", "folder of the images and the snapshots"},

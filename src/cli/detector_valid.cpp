@@ -13,6 +13,7 @@
 #include "cli/common.h"
 #include "cli/detection_output.h"
 #include "data/dataset.h"
+#include "train/snapshots.h"
 #include "train/validation.h"
 
 namespace dn::cli {
@@ -195,7 +196,7 @@ int valid(const Arguments& arguments) {
   options.letter_box |= arguments.has("letter_box");
   Evaluator evaluator(network, device, options);
   const Names names = class_names(data, evaluator.classes());
-  const Context context{data.results, arguments.text("out"), names, category_numbers(data, names.size())};
+  const Context context{output_folder(data.results, data.file), arguments.text("out"), names, category_numbers(data, names.size())};
   make_directories(context.folder);
   const std::unique_ptr<ResultWriter> writer = open_writer(data.eval, context);
   std::vector<std::string> paths;

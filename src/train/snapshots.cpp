@@ -28,6 +28,12 @@ void check_writable(const fs::path& folder, const std::string& name, size_t snap
 
 std::string run_name(const fs::path& cfg) { return cfg.stem().string(); }
 
+fs::path output_folder(const std::string& written, const fs::path& near) {
+  const fs::path beside = resolve_path(written, near);
+  std::error_code code;
+  return fs::is_directory(beside, code) ? beside : fs::path(written);
+}
+
 SnapshotRules SnapshotRules::from(const DataFile& data, int64_t max_batches) {
   SnapshotRules rules;
   rules.numbered = data.saveweights > 0 ? data.saveweights : max_batches < 10000 ? 1000 : 10000;

@@ -11,6 +11,9 @@ namespace dn {
 
 std::string run_name(const fs::path& cfg);   // cfg/yolov3.coco-giou-12.cfg -> yolov3.coco-giou-12
 
+// A folder that a .data file names for output: beside the .data file when it is there already, else against the working directory, as in the family.
+fs::path output_folder(const std::string& written, const fs::path& near);
+
 // "Due" is decided by the iteration (updates done) and the last one that was saved; a multiple is due, and so is one that was missed.
 struct SnapshotRules {
   int64_t numbered = 1000;   // 0: never

@@ -82,7 +82,8 @@ Trainer::Trainer(const TrainOptions& options)
   for (const std::string& line : summary(check_dataset(images_, head.classes(), head.max_truths(), device_.threads()))) log::say(line);
   if (options_.map) open_validation(head.classes());
   const std::string name = run_name(options_.cfg);
-  snapshots_ = std::make_unique<Snapshots>(network_, data_.backup, name, SnapshotRules::from(data_, network_.spec().max_batches), iteration_);
+  snapshots_ = std::make_unique<Snapshots>(network_, output_folder(data_.backup, data_.file), name,
+                                           SnapshotRules::from(data_, network_.spec().max_batches), iteration_);
   const fs::path metrics = snapshots_->folder() / "metrics.jsonl";
   history_ = read_history(metrics, name, iteration_);
   metrics_ = std::make_unique<MetricsFile>(metrics, name);
