@@ -127,7 +127,6 @@ void Plan::Impl::compile() {
     args.training = options.training;
     args.backward = wiring.backward[at];
     args.frozen = i < options.frozen_layers;
-    args.network_input = input_shape;
     args.dx = wiring.dx[at];
     kernels[at] = find_layer_type(layer.type())->compile_cpu(layer, device, args);
     needs[at] = kernels[at]->needs();
