@@ -1,3 +1,4 @@
+// [avgpool] against its reference and differences, odd channel counts, and the accuracy of the sum over large maps.
 #include <gtest/gtest.h>
 
 #include "layers/avgpool/avgpool_ref.h"

@@ -1,3 +1,4 @@
+// [cost]: a copy at inference, an Error when training is asked of it; refusals.
 #include <gtest/gtest.h>
 
 #include "layers/cost/cost_ref.h"

@@ -1,3 +1,5 @@
+// [dropout] against its reference; the mask's statistics: share, independence between images, iterations, layers, seeds and neighbours; its
+// independence of the split into mini-batches; refusals.
 #include <gtest/gtest.h>
 
 #include <cmath>

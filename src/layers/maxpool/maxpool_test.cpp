@@ -1,3 +1,5 @@
+// [maxpool] against its reference and differences: the direct, separable and tiling paths, padding and clipped windows, the first-maximum rule on
+// equal values (checked against a brute-force gradient), independence of the thread count, shapes, refusals.
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
@@ -34,7 +36,8 @@ struct PoolRun {
   PoolRun(const Maxpool& layer, const TensorDesc& in, int threads, const std::vector<float>& x_values, const std::vector<float>& dy_values) {
     cpu::Device device({.threads = threads, .block = in.block});
     const TensorDesc out{layer.output_shape({&in.shape, 1}), in.block};
-    const auto kernel = Maxpool::compile_cpu(layer, device, {.x = {in}, .y = out, .training = true, .backward = true, .dx = {Write::overwrite}});
+    const KernelArgs args{.x = {in}, .y = out, .training = true, .backward = true, .dx = {Write::overwrite}};
+    const auto kernel = Maxpool::compile_cpu(layer, device, args);
     const Needs needs = kernel->needs();
     Memory x(in.bytes()), y_memory(out.bytes()), dy(out.bytes()), dx_memory(in.bytes()), saved(needs.saved.at(0)), scratch(needs.forward_scratch);
     std::copy(x_values.begin(), x_values.end(), x.floats());
@@ -119,7 +122,8 @@ TEST(maxpool, gaps_and_unequal_strides) {
 
 TEST(maxpool, first_of_equal_maxima_wins) {
   Rng rng(7, RandomUse::test);
-  for (const std::string keys : {"size=2\nstride=2", "size=2\nstride=1", "size=3\nstride=2", "size=5\nstride=1", "size=13\nstride=1", "size=17\nstride=1"})
+  for (const std::string keys :
+       {"size=2\nstride=2", "size=2\nstride=1", "size=3\nstride=2", "size=5\nstride=1", "size=13\nstride=1", "size=17\nstride=1"})
     for (const int block : {8, 16}) {
       const auto layer = testing::parse_layer("[maxpool]\n" + keys, 1);
       const Maxpool& pool = static_cast<const Maxpool&>(*layer);
@@ -153,7 +157,8 @@ TEST(maxpool, nothing_is_saved_at_inference) {
   cpu::Device device({.threads = 1, .block = 8});
   const TensorDesc in{{1, 8, 8, 8}, 8}, out{{1, 8, 4, 4}, 8};
   EXPECT_TRUE(testing::compile_layer(*layer, device, {.x = {in}, .y = out})->needs().saved.empty());
-  const Needs training = testing::compile_layer(*layer, device, {.x = {in}, .y = out, .training = true, .backward = true, .dx = {Write::overwrite}})->needs();
+  const KernelArgs args{.x = {in}, .y = out, .training = true, .backward = true, .dx = {Write::overwrite}};
+  const Needs training = testing::compile_layer(*layer, device, args)->needs();
   EXPECT_EQ(training.saved, std::vector<size_t>{out.count()});
   EXPECT_FALSE(training.x_in_backward || training.y_in_backward);
 }

@@ -1,3 +1,4 @@
+// [route] against its reference, bit for bit: whole blocks, channels across blocks, groups, a layer listed twice; sources, shapes, refusals.
 #include <gtest/gtest.h>
 
 #include "layers/route/route_ref.h"
@@ -67,7 +68,8 @@ TEST(route, same_layer_twice) {
   const auto layer = testing::parse_layer("[route]\nlayers=-1,-1", 1);
   cpu::Device device({.threads = 2, .block = 8});
   const TensorDesc in{{1, 8, 1, 2}, 8}, out{{1, 16, 1, 2}, 8};
-  const auto kernel = testing::compile_layer(*layer, device, {.x = {in, in}, .y = out, .training = true, .backward = true, .dx = {Write::overwrite, Write::accumulate}});
+  const KernelArgs args{.x = {in, in}, .y = out, .training = true, .backward = true, .dx = {Write::overwrite, Write::accumulate}};
+  const auto kernel = testing::compile_layer(*layer, device, args);
   alignas(64) float dx[16], dy[32];
   for (int i = 0; i < 32; ++i) dy[i] = static_cast<float>(i);
   const Tensor dxs[] = {{in, dx}, {in, dx}};
@@ -86,7 +88,8 @@ TEST(route, sources_and_shape) {
 
 TEST(route, refusals) {
   const std::vector<Shape> two{{1, 8, 4, 4}, {1, 8, 2, 4}};
-  EXPECT_NE(error_of("layers=-1,-2", two).find("layer 1 gives 4 x 2 x 8 and layer 0 gives 4 x 4 x 8; expected the same width and height"), std::string::npos);
+  EXPECT_NE(error_of("layers=-1,-2", two).find("layer 1 gives 4 x 2 x 8 and layer 0 gives 4 x 4 x 8; expected the same width and height"),
+            std::string::npos);
   EXPECT_NE(error_of("layers=-1,-5", two).find("-5 is not an earlier layer"), std::string::npos);
   EXPECT_NE(error_of("layers=2", two).find("2 is not an earlier layer"), std::string::npos);
   EXPECT_NE(error_of("", two).find("'layers' is missing"), std::string::npos);

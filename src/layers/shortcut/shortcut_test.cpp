@@ -1,3 +1,5 @@
+// [shortcut] against its reference and differences: several sources, different channel counts, every activation, learned weights and the exact
+// derivative of their normalization; what it asks to be kept; refusals.
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
@@ -127,7 +129,9 @@ TEST(shortcut, needs) {
   cpu::Device device({.threads = 1, .block = 8});
   const auto needs = [&](const std::string& keys, bool frozen) {
     const auto layer = testing::parse_layer("[shortcut]\nfrom=-2" + keys, 2);
-    return testing::compile_layer(*layer, device, {.x = {t, t}, .y = t, .training = true, .backward = true, .frozen = frozen, .dx = {Write::overwrite, Write::overwrite}})->needs();
+    const KernelArgs args{
+        .x = {t, t}, .y = t, .training = true, .backward = true, .frozen = frozen, .dx = {Write::overwrite, Write::overwrite}};
+    return testing::compile_layer(*layer, device, args)->needs();
   };
   EXPECT_FALSE(needs("", false).x_in_backward || needs("", false).y_in_backward);
   EXPECT_TRUE(needs("\nactivation=leaky", false).y_in_backward);

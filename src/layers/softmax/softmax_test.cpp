@@ -1,3 +1,4 @@
+// [softmax] against its reference and differences: groups, maps, spatial, temperature, large scores; refusals.
 #include <gtest/gtest.h>
 
 #include "layers/softmax/softmax_ref.h"

@@ -1,3 +1,4 @@
+// [upsample] against its reference and differences: enlarging, summing, left-out rows and columns, refusals.
 #include <gtest/gtest.h>
 
 #include "layers/upsample/upsample_ref.h"
