@@ -122,13 +122,13 @@ nlohmann::ordered_json start_event(const RunFacts& f) {
           {"memory_bytes", memory(f).total()}};
 }
 
-nlohmann::ordered_json map_event(const MetricsResult& result, int64_t iteration, double seconds) {
+nlohmann::ordered_json map_event(const MapReport& result, int64_t iteration, double seconds) {
   const auto or_null = [](const std::optional<double>& v) { return v ? nlohmann::ordered_json(*v) : nlohmann::ordered_json(nullptr); };
   const ClassMetrics& total = result.total;
   nlohmann::ordered_json event = {{"iteration", iteration},
-                                  {"map", or_null(result.map)},
+                                  {"map", result.map},
                                   {"iou_threshold", result.options.iou_thresh},
-                                  {"map50_95", or_null(result.map50_95)},
+                                  {"map50_95", result.map50_95},
                                   {"precision", or_null(total.precision())},
                                   {"recall", or_null(total.recall())},
                                   {"f1", or_null(total.f1())},

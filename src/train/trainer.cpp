@@ -248,10 +248,10 @@ void Trainer::note_bad_samples() {
 
 void Trainer::evaluate() {
   const auto start = Clock::now();
-  const std::optional<MetricsResult> result = validation_->run(network_, device_);
+  const std::optional<MapReport> result = validation_->run(network_, device_);
   if (!result) return;   // interrupted
   map_cadence_.done(iteration_);
-  const double map = result->map.value_or(0);
+  const double map = result->map;
   chart_.add_map(iteration_, map);
   // The family's rule: a later snapshot that is as good replaces the earlier one.
   if (map >= history_.best_map) {

@@ -43,7 +43,7 @@ void check_training(const Network& network, const WeightsInfo* weights, const Tr
 int64_t starting_iteration(const Network& network, const WeightsInfo* weights, bool clear);
 
 // The "map" line of metrics.jsonl.
-nlohmann::ordered_json map_event(const MetricsResult& result, int64_t iteration, double seconds);
+nlohmann::ordered_json map_event(const MapReport& result, int64_t iteration, double seconds);
 
 // In-training mAP of the family: every max(100, epochs' worth of) iterations after the last one, not before burn-in ends, and at the end.
 class MapCadence {

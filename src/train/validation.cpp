@@ -65,7 +65,7 @@ Validation::Validation(const DataFile& data, int classes, const ValidationOption
   for (size_t i = 0; i < difficult.size(); ++i) difficult_.push_back(read_truths(difficult.image(i), classes));
 }
 
-std::optional<MetricsResult> Validation::run(Network& network, cpu::Device& device) const {
+std::optional<MapReport> Validation::run(Network& network, cpu::Device& device) const {
   Evaluator evaluator(network, device, evaluator_options(network, device, paths_.size()));
   Metrics metrics({evaluator.classes(), options_.iou_threshold, options_.confidence, options_.points});
   log::say(" calculation mAP (mean average precision)...");
@@ -83,13 +83,13 @@ std::optional<MetricsResult> Validation::run(Network& network, cpu::Device& devi
     });
   }
   if (stopped) return std::nullopt;
-  MetricsResult result = metrics.result();
+  MapReport result = metrics.result();
   for (const std::string& line : report(result)) log::say(line);
   log::say(concat("Total Detection Time: ", fixed(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 2), " Seconds"));
   return result;
 }
 
-std::vector<std::string> Validation::report(const MetricsResult& result) const {
+std::vector<std::string> Validation::report(const MapReport& result) const {
   const ClassMetrics& total = result.total;
   std::vector<std::string> lines;
   lines.push_back(concat(" detections_count = ", total.detections, ", unique_truth_count = ", total.truths));
@@ -102,9 +102,9 @@ std::vector<std::string> Validation::report(const MetricsResult& result) const {
                          percent_text(total.mean_iou()), " %"));
   lines.push_back(concat(" IoU threshold = ", fixed(100 * options_.iou_threshold, 0), " %, used ",
                          options_.points == 0 ? "Area-Under-Curve for each unique Recall" : concat(options_.points, " Recall-points")));
-  lines.push_back(concat(" mean average precision (mAP@", fixed(options_.iou_threshold, 2), ") = ", fixed(result.map.value_or(0), 6), ", or ",
-                         percent_text(result.map), " %"));
-  lines.push_back(concat(" AP@[.50:.95] as COCO counts it = ", percent_text(result.map50_95), " %"));
+  lines.push_back(concat(" mean average precision (mAP@", fixed(options_.iou_threshold, 2), ") = ", fixed(result.map, 6), ", or ",
+                         fixed(100 * result.map, 2), " %"));
+  lines.push_back(concat(" AP@[.50:.95] as COCO counts it = ", fixed(100 * result.map50_95, 2), " %"));
   return lines;
 }
 

@@ -25,14 +25,14 @@ class Validation {
   Validation(const DataFile& data, int classes, const ValidationOptions& options);
 
   // Evaluates the network as it is, with thresholds .005 and NMS .45 as in the family. Ends early, with nothing, on SIGINT or SIGTERM.
-  std::optional<MetricsResult> run(Network& network, cpu::Device& device) const;
+  std::optional<MapReport> run(Network& network, cpu::Device& device) const;
 
   const Dataset& images() const { return images_; }
   const std::vector<std::string>& paths() const { return paths_; }
   const std::vector<TruthBox>& truths(size_t image) const { return truths_[image]; }
   const std::vector<std::string>& names() const { return names_; }
   // The family's lines, and AP@[.5:.95] beside them.
-  std::vector<std::string> report(const MetricsResult& result) const;
+  std::vector<std::string> report(const MapReport& result) const;
 
  private:
   Dataset images_;
