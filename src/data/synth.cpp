@@ -30,7 +30,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kVersion = 1;     // of the scenes: raised when the same seed gives other pictures
+constexpr int kVersion = 1;  // of the scenes: raised when the same seed gives other pictures
 constexpr int kPreview = 12;
 
 struct Set {
@@ -73,7 +73,8 @@ bool already_there(const Set& set) {
   const fs::path record = set.root / "synth.json";
   if (!present(record)) {
     for (const char* name : {"images", "labels", "train.txt", "valid.txt", "synth.data", "synth.names"})
-      if (present(set.root / name)) fail(set.root.string(), ": holds ", name, ", which is not of a synthetic data set: expected a new or empty folder");
+      if (present(set.root / name))
+        fail(set.root.string(), ": holds ", name, ", which is not of a synthetic data set: expected a new or empty folder");
     return false;
   }
   const json held = json::parse(read_text(record, 1 << 20), nullptr, false);
@@ -81,8 +82,8 @@ bool already_there(const Set& set) {
   const json wanted = parameters(set.options);
   for (const auto& [key, value] : wanted.items())
     if (!held.contains(key) || held[key] != value)
-      fail(set.root.string(), ": holds a synthetic data set with ", key, " = ", held.contains(key) ? held[key].dump() : "none", ", not ", value.dump(),
-           ": remove it or choose another folder");
+      fail(set.root.string(), ": holds a synthetic data set with ", key, " = ", held.contains(key) ? held[key].dump() : "none", ", not ",
+           value.dump(), ": remove it or choose another folder");
   if (!held.contains("complete") || held["complete"] != true) return false;
   for (const char* name : {"train.txt", "valid.txt", "synth.data", "synth.names"})
     if (!is_file(set.root / name)) return false;
@@ -100,7 +101,8 @@ void write_plainly(const fs::path& path, std::string_view contents) {
 
 std::string label_text(const std::vector<TruthBox>& truth) {
   std::string text;
-  for (const TruthBox& t : truth) text += concat(t.class_id, " ", fixed(t.box.x, 6), " ", fixed(t.box.y, 6), " ", fixed(t.box.w, 6), " ", fixed(t.box.h, 6), "\n");
+  for (const TruthBox& t : truth)
+    text += concat(t.class_id, " ", fixed(t.box.x, 6), " ", fixed(t.box.y, 6), " ", fixed(t.box.w, 6), " ", fixed(t.box.h, 6), "\n");
   return text;
 }
 
@@ -188,7 +190,8 @@ void make_synthetic_dataset(const fs::path& out, const SynthOptions& options) {
   check(options);
   Set set{out, options, 0};
   set.train = options.images - std::clamp(static_cast<int>(std::lround(options.images * options.valid_share)), 1, options.images - 1);
-  if (already_there(set)) return log::say(concat(out.string(), ": already holds this data set (", options.images, " images, seed ", options.seed, "); kept"));
+  if (already_there(set))
+    return log::say(concat(out.string(), ": already holds this data set (", options.images, " images, seed ", options.seed, "); kept"));
 
   const auto start = std::chrono::steady_clock::now();
   for (const char* folder : {"images/train", "images/valid", "labels/train", "labels/valid", "backup"}) make_directories(out / folder);
@@ -209,8 +212,8 @@ void make_synthetic_dataset(const fs::path& out, const SynthOptions& options) {
   record["complete"] = true;
   write_file(out / "synth.json", record.dump(2) + "\n");
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  log::say(concat(out.string(), ": ", set.train, " training and ", options.images - set.train, " validation images with ", total, " objects of ", synth::kNames.size(),
-                  " classes, ", fixed(seconds, 1), " s; ", (out / "synth.data").string()));
+  log::say(concat(out.string(), ": ", set.train, " training and ", options.images - set.train, " validation images with ", total, " objects of ",
+                  synth::kNames.size(), " classes, ", fixed(seconds, 1), " s; ", (out / "synth.data").string()));
 }
 
 }  // namespace dn

@@ -13,11 +13,11 @@
 namespace dn {
 
 struct SynthOptions {
-  int images = 1000;          // 10..100000
+  int images = 1000;  // 10..100000
   uint64_t seed = 1;
   int width = 416, height = 320;  // 64..2048
-  double valid_share = 0.2;   // 0.01..0.9; the last images are for validation
-  int threads = 2;            // changes nothing but the time
+  double valid_share = 0.2;       // 0.01..0.9; the last images are for validation
+  int threads = 2;                // changes nothing but the time
 };
 
 // Image k depends on seed, size and k alone. When `out` already holds the same set whole, it is kept. Throws Error for wrong options, for a folder

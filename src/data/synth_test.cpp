@@ -19,7 +19,8 @@ namespace {
 
 class Synth : public ::testing::Test {
  protected:
-  fs::path folder_ = fs::path(::testing::TempDir()) / concat("synth_", ::testing::UnitTest::GetInstance()->current_test_info()->name(), "_", ::getpid());
+  fs::path folder_ =
+      fs::path(::testing::TempDir()) / concat("synth_", ::testing::UnitTest::GetInstance()->current_test_info()->name(), "_", ::getpid());
   void SetUp() override { fs::remove_all(folder_); }
   void TearDown() override { fs::remove_all(folder_); }
   fs::path set(const char* name) const { return folder_ / name; }

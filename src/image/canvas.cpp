@@ -65,7 +65,8 @@ size_t utf8_length(std::string_view text) {
   for (size_t i = 1; i < length; ++i)
     if ((byte(i) & 0xC0) != 0x80) return 0;
   const unsigned second = byte(1);
-  if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F)) return 0;
+  if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F))
+    return 0;
   return length;
 }
 
@@ -145,7 +146,9 @@ void Canvas::clip(const Path& path) {
 }
 
 void Canvas::blend(Blend mode) {
-  cairo_set_operator(impl_->cr.get(), mode == Blend::over ? CAIRO_OPERATOR_OVER : mode == Blend::atop ? CAIRO_OPERATOR_ATOP : CAIRO_OPERATOR_DEST_OUT);
+  cairo_set_operator(impl_->cr.get(), mode == Blend::over   ? CAIRO_OPERATOR_OVER
+                                      : mode == Blend::atop ? CAIRO_OPERATOR_ATOP
+                                                            : CAIRO_OPERATOR_DEST_OUT);
 }
 
 void Canvas::fill(const Path& path, const Paint& paint) {

@@ -22,10 +22,10 @@ struct Color {  // 0..1, not premultiplied
   double r = 0, g = 0, b = 0, a = 1;
 };
 Color mix(const Color& from, const Color& to, double t);
-Color shade(const Color& color, double factor);   // brighter above 1, darker below; alpha stays
-Color fade(const Color& color, double alpha);     // the same colour with alpha multiplied
+Color shade(const Color& color, double factor);          // brighter above 1, darker below; alpha stays
+Color fade(const Color& color, double alpha);            // the same colour with alpha multiplied
 Color hsv(double hue, double saturation, double value);  // hue in turns, any real number
-double luminance(const Color& color);             // relative luminance of sRGB values (WCAG 2)
+double luminance(const Color& color);                    // relative luminance of sRGB values (WCAG 2)
 
 // x' = xx x + xy y + x0, y' = yx x + yy y + y0; a * b applies b first.
 struct Affine {
@@ -74,7 +74,7 @@ struct Stop {
 struct Paint {
   enum class Kind : uint8_t { solid, linear, radial };
   Kind kind = Kind::solid;
-  Point from, to;     // radial: centre, (radius, unused)
+  Point from, to;  // radial: centre, (radius, unused)
   std::vector<Stop> stops;
   Paint(const Color& color) : stops{{0, color}} {}
   static Paint linear(Point from, Point to, std::initializer_list<Stop> stops) { return Paint(Kind::linear, from, to, stops); }
@@ -107,13 +107,13 @@ class Canvas {
   void blend(Blend mode);
   void fill(const Path& path, const Paint& paint);
   void stroke(const Path& path, const Paint& paint, double width, Cap cap = Cap::round);
-  void draw(const Canvas& layer, double alpha = 1);             // the layer's pixel (0,0) at the origin; scaled with a good filter
-  void draw_mask(const Canvas& layer, const Color& color);      // only the layer's shape, in one colour
+  void draw(const Canvas& layer, double alpha = 1);         // the layer's pixel (0,0) at the origin; scaled with a good filter
+  void draw_mask(const Canvas& layer, const Color& color);  // only the layer's shape, in one colour
   // Text with its baseline's left end at (x, y). Bytes that are no UTF-8 are shown as '?'. Without any usable font nothing is drawn.
   void text(double x, double y, std::string_view text, double size, const Color& color, bool bold = false);
 
-  std::span<uint32_t> pixels();         // [H,W] premultiplied 0xAARRGGBB; what is written here is seen by later drawing
-  Image image() const;                  // RGB over black
+  std::span<uint32_t> pixels();  // [H,W] premultiplied 0xAARRGGBB; what is written here is seen by later drawing
+  Image image() const;           // RGB over black
 
  private:
   struct Impl;

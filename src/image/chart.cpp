@@ -193,8 +193,8 @@ void draw_value(Canvas& canvas, const Plot& p, const Point& at, const std::strin
   const double w = size.width + 8, h = 18, cx = p.x(at.x), cy = p.percent(at.y);
   Mark best{};
   double best_cost = std::numeric_limits<double>::max();
-  for (const Point& offset :
-       {Point{-w / 2, -h - 9}, Point{-w / 2, 9}, Point{-w - 10, -h / 2}, Point{10, -h / 2}, Point{-w / 2, -2 * h - 12}, Point{-w / 2, h + 12}, Point{-w, -h - 12}, Point{0, -h - 12}, Point{0, 12}}) {
+  for (const Point& offset : {Point{-w / 2, -h - 9}, Point{-w / 2, 9}, Point{-w - 10, -h / 2}, Point{10, -h / 2}, Point{-w / 2, -2 * h - 12},
+                              Point{-w / 2, h + 12}, Point{-w, -h - 12}, Point{0, -h - 12}, Point{0, 12}}) {
     const Mark mark{std::clamp(cx + offset.x, kLeft + 3, p.right - w - 3), std::clamp(cy + offset.y, kTop + 3, kBottom - h - 3), w, h};
     double cost = std::abs(mark.x - cx - offset.x) * 0.05 + std::abs(mark.y - cy - offset.y);
     for (const Mark& other : taken)

@@ -80,8 +80,13 @@ TEST(Chart, EdgeCasesDoNotHarm) {
   EXPECT_NO_THROW(render_chart({}));
   ChartData one{.title = "a", .loss = {{1, 3}}, .average_loss = {{1, 3}}, .map = {{1, 0.5}}, .learning_rate = {{1, 0.001}}};
   EXPECT_NO_THROW(render_chart(one));
-  ChartData wrong{.title = "\xff" + std::string(5000, 'x'), .max_iterations = -5, .max_loss = nan, .loss = {{1, nan}, {nan, 2}, {3, inf}, {2, -4}, {1e300, 1e300}},
-                  .average_loss = {{1, 1e-320}, {2, nan}}, .map = {{1, nan}, {2, 7}, {3, -1}}, .learning_rate = {{1, 0}, {2, inf}}};
+  ChartData wrong{.title = "\xff" + std::string(5000, 'x'),
+                  .max_iterations = -5,
+                  .max_loss = nan,
+                  .loss = {{1, nan}, {nan, 2}, {3, inf}, {2, -4}, {1e300, 1e300}},
+                  .average_loss = {{1, 1e-320}, {2, nan}},
+                  .map = {{1, nan}, {2, 7}, {3, -1}},
+                  .learning_rate = {{1, 0}, {2, inf}}};
   EXPECT_NO_THROW(render_chart(wrong));
   ChartData zero{.loss = {{0, 0}}, .average_loss = {{0, 0}}, .map = {{0, 0}}};
   EXPECT_NO_THROW(render_chart(zero));

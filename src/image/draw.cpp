@@ -46,7 +46,8 @@ struct Label {
 Rect visible(const Box& b, int width, int height) {
   const double v[] = {b.x, b.y, b.w, b.h};
   if (!std::all_of(std::begin(v), std::end(v), [](double x) { return std::isfinite(x); }) || b.w <= 0 || b.h <= 0) return {};
-  const double x0 = std::clamp((v[0] - v[2] / 2) * width, 0.0, static_cast<double>(width)), x1 = std::clamp((v[0] + v[2] / 2) * width, 0.0, static_cast<double>(width));
+  const double x0 = std::clamp((v[0] - v[2] / 2) * width, 0.0, static_cast<double>(width)),
+               x1 = std::clamp((v[0] + v[2] / 2) * width, 0.0, static_cast<double>(width));
   const double y0 = std::clamp((v[1] - v[3] / 2) * height, 0.0, static_cast<double>(height));
   const double y1 = std::clamp((v[1] + v[3] / 2) * height, 0.0, static_cast<double>(height));
   if (x1 <= x0 || y1 <= y0) return {};
@@ -62,8 +63,11 @@ std::string shortened(std::string_view text, size_t characters) {
 
 // Sets text, font and size so that the label fits into the image: a smaller font first (down to 70 %), then a shorter name. The percentage stays.
 void fit_text(Label& label, const DrawItem& item, const Style& style, double available) {
-  const std::string percent = item.confidence >= 0 && std::isfinite(item.confidence) ? concat(fixed(std::min(1.0, static_cast<double>(item.confidence)) * 100, 0), "%") : "";
-  const auto with_percent = [&](std::string_view name) { return name.empty() ? percent : percent.empty() ? std::string(name) : concat(name, " ", percent); };
+  const std::string percent =
+      item.confidence >= 0 && std::isfinite(item.confidence) ? concat(fixed(std::min(1.0, static_cast<double>(item.confidence)) * 100, 0), "%") : "";
+  const auto with_percent = [&](std::string_view name) {
+    return name.empty() ? percent : percent.empty() ? std::string(name) : concat(name, " ", percent);
+  };
   label.text = with_percent(item.name.substr(0, 400));
   label.font = style.font;
   label.size = measure_text(label.text, label.font, true);
@@ -83,9 +87,18 @@ void place_label(Label& label, const Style& style, int width, int height, std::s
   const Rect& b = label.box;
   const double left = b.x - half, right = b.x + b.w + half - w, above = b.y - half - h, below = b.y + b.h + half;
   const double inside_top = b.y + half, inside_bottom = b.y + b.h - half - h;
-  const std::array<Point, 12> places{{{left, above}, {left, inside_top}, {right, above}, {left, below}, {right, inside_top}, {right, below},
-                                      {left, inside_bottom}, {right, inside_bottom}, {b.x + b.w + half, b.y}, {b.x - half - w, b.y},
-                                      {b.x + b.w / 2 - w / 2, b.y + b.h / 2 - h / 2}, {b.x + b.w / 2 - w / 2, below + h}}};
+  const std::array<Point, 12> places{{{left, above},
+                                      {left, inside_top},
+                                      {right, above},
+                                      {left, below},
+                                      {right, inside_top},
+                                      {right, below},
+                                      {left, inside_bottom},
+                                      {right, inside_bottom},
+                                      {b.x + b.w + half, b.y},
+                                      {b.x - half - w, b.y},
+                                      {b.x + b.w / 2 - w / 2, b.y + b.h / 2 - h / 2},
+                                      {b.x + b.w / 2 - w / 2, below + h}}};
   double best = std::numeric_limits<double>::max();
   for (size_t i = 0; i < places.size(); ++i) {
     const Rect place{std::clamp(places[i].x, 0.0, std::max(0.0, width - w)), std::clamp(places[i].y, 0.0, std::max(0.0, height - h)), w, h};
@@ -107,7 +120,8 @@ void draw_box(Canvas& canvas, const Label& label, const Style& style) {
   const double inset = style.line / 2;
   const Path frame = Path::rect(label.box.x + inset, label.box.y + inset, label.box.w - 2 * inset, label.box.h - 2 * inset);
   const bool dark = luminance(label.color) < 0.25;
-  canvas.stroke(frame, dark ? Color{1, 1, 1, 0.45} : Color{0, 0, 0, 0.4}, style.line + std::max(1.0, style.line * 0.6), Cap::butt);  // seen on any background
+  canvas.stroke(frame, dark ? Color{1, 1, 1, 0.45} : Color{0, 0, 0, 0.4}, style.line + std::max(1.0, style.line * 0.6),
+                Cap::butt);  // seen on any background
   canvas.stroke(frame, label.color, style.line, Cap::butt);
 }
 
@@ -121,8 +135,9 @@ void draw_label(Canvas& canvas, const Label& label, const Style& style) {
 }  // namespace
 
 Color class_color(int index) {
-  static constexpr std::array<uint32_t, 20> kColors{0xE6194B, 0x3CB44B, 0xFFE119, 0x2F6BFF, 0xF58231, 0x9B30D9, 0x42D4F4, 0xF032E6, 0xBFEF45, 0xFABED4,
-                                                    0x0F8B8D, 0xDCBEFF, 0x9A6324, 0xFFFAC8, 0x800000, 0xAAFFC3, 0x808000, 0xFFD8B1, 0x000075, 0xA9A9A9};
+  static constexpr std::array<uint32_t, 20> kColors{0xE6194B, 0x3CB44B, 0xFFE119, 0x2F6BFF, 0xF58231, 0x9B30D9, 0x42D4F4,
+                                                    0xF032E6, 0xBFEF45, 0xFABED4, 0x0F8B8D, 0xDCBEFF, 0x9A6324, 0xFFFAC8,
+                                                    0x800000, 0xAAFFC3, 0x808000, 0xFFD8B1, 0x000075, 0xA9A9A9};
   if (index >= 0 && static_cast<size_t>(index) < kColors.size()) {
     const uint32_t c = kColors[static_cast<size_t>(index)];
     return {(c >> 16) / 255.0, (c >> 8 & 255) / 255.0, (c & 255) / 255.0};
@@ -171,7 +186,8 @@ Image make_contact_sheet(std::span<const Image> images, int columns) {
   const int w = std::max(1, static_cast<int>(cell_w * shrink)), h = std::max(1, static_cast<int>(cell_h * shrink));
   const int gutter = std::clamp(std::min(w, h) / 80, 2, 12);
   const int sheet_w = across * w + (across + 1) * gutter, sheet_h = down * h + (down + 1) * gutter;
-  if (sheet_w > kMaxImageSide || sheet_h > kMaxImageSide) fail("contact sheet of ", images.size(), " images in ", across, " columns: too many for one picture");
+  if (sheet_w > kMaxImageSide || sheet_h > kMaxImageSide)
+    fail("contact sheet of ", images.size(), " images in ", across, " columns: too many for one picture");
   Canvas sheet(sheet_w, sheet_h);
   sheet.fill(Path::rect(0, 0, sheet_w, sheet_h), Color{0.13, 0.14, 0.15});
   for (size_t i = 0; i < images.size(); ++i) {

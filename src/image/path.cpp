@@ -37,8 +37,8 @@ Affine Affine::rotation(double radians) {
 }
 
 Affine operator*(const Affine& a, const Affine& b) {
-  return {a.xx * b.xx + a.xy * b.yx, a.yx * b.xx + a.yy * b.yx,        a.xx * b.xy + a.xy * b.yy, a.yx * b.xy + a.yy * b.yy,
-          a.xx * b.x0 + a.xy * b.y0 + a.x0, a.yx * b.x0 + a.yy * b.y0 + a.y0};
+  return {a.xx * b.xx + a.xy * b.yx, a.yx * b.xx + a.yy * b.yx,        a.xx * b.xy + a.xy * b.yy,
+          a.yx * b.xy + a.yy * b.yy, a.xx * b.x0 + a.xy * b.y0 + a.x0, a.yx * b.x0 + a.yy * b.y0 + a.y0};
 }
 
 Path& Path::move(double x, double y) {
@@ -113,7 +113,8 @@ Path Path::smooth(std::span<const Point> points) {
   path.move(points[0].x, points[0].y);
   for (size_t i = 0; i < count; ++i) {
     const Point &before = points[(i + count - 1) % count], &from = points[i], &to = points[(i + 1) % count], &after = points[(i + 2) % count];
-    path.curve(from.x + (to.x - before.x) / 6, from.y + (to.y - before.y) / 6, to.x - (after.x - from.x) / 6, to.y - (after.y - from.y) / 6, to.x, to.y);
+    path.curve(from.x + (to.x - before.x) / 6, from.y + (to.y - before.y) / 6, to.x - (after.x - from.x) / 6, to.y - (after.y - from.y) / 6, to.x,
+               to.y);
   }
   return path.close();
 }

@@ -44,7 +44,8 @@ Pattern choose_pattern(Rng& rng) {
 double nearest_corner(const Vec& v) {
   constexpr double kGolden = std::numbers::phi, kNorm = 1.902113032590307;
   double best = 0;
-  for (int i = 0; i < 3; ++i) best = std::max(best, (std::abs(v[static_cast<size_t>(i)]) + kGolden * std::abs(v[static_cast<size_t>((i + 1) % 3)])) / kNorm);
+  for (int i = 0; i < 3; ++i)
+    best = std::max(best, (std::abs(v[static_cast<size_t>(i)]) + kGolden * std::abs(v[static_cast<size_t>((i + 1) % 3)])) / kNorm);
   return best;
 }
 
@@ -53,7 +54,8 @@ Color pattern_color(const Pattern& p, const Vec& normal) {
   const double longitude = std::atan2(v[1], v[0]) / std::numbers::pi;  // -1..1
   switch (p.kind) {
     case 0: return nearest_corner(v) > 0.925 ? p.second : nearest_corner(v) > 0.80 && nearest_corner(v) < 0.812 ? shade(p.main, 0.75) : p.main;
-    case 1: return std::abs(v[0]) < 0.035 || std::abs(v[1]) < 0.035 || std::abs(std::abs(v[2]) - 0.3 - 0.45 * v[0] * v[0]) < 0.035 ? p.second : p.main;
+    case 1:
+      return std::abs(v[0]) < 0.035 || std::abs(v[1]) < 0.035 || std::abs(std::abs(v[2]) - 0.3 - 0.45 * v[0] * v[0]) < 0.035 ? p.second : p.main;
     case 2: {
       const int sector = static_cast<int>(std::floor((longitude + 1) * 3));
       return std::abs(v[2]) > 0.96 || sector % 2 == 0 ? p.main : sector % 3 == 1 ? p.second : p.third;
@@ -90,7 +92,8 @@ void draw_ball(Canvas& canvas, Rng& rng, const Look& look) {
         sum.r += std::min(1.0, c.r * lit + spark), sum.g += std::min(1.0, c.g * lit + spark), sum.b += std::min(1.0, c.b * lit + spark), sum.a += 1;
       }
       const auto byte = [](double value) { return static_cast<uint32_t>(value * 0.25 * 255 + 0.5); };
-      pixels[static_cast<size_t>(y) * static_cast<size_t>(side) + static_cast<size_t>(x)] = byte(sum.a) << 24 | byte(sum.r) << 16 | byte(sum.g) << 8 | byte(sum.b);
+      pixels[static_cast<size_t>(y) * static_cast<size_t>(side) + static_cast<size_t>(x)] =
+          byte(sum.a) << 24 | byte(sum.r) << 16 | byte(sum.g) << 8 | byte(sum.b);
     }
   canvas.push(Affine::translation(-0.5, -1) * Affine::scaling(1.0 / side, 1.0 / side));
   canvas.draw(sprite);

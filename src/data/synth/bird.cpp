@@ -37,11 +37,14 @@ void draw_head(Canvas& canvas, const Plumage& p, double x, double y, double r) {
 Point draw_body(Canvas& canvas, const Plumage& p, double x, double y, double tilt) {
   canvas.push(Affine::translation(x, y) * Affine::rotation(tilt));
   const double h = p.plump, l = 0.26;
-  canvas.fill(rounded({{-l * 0.7, -h * 0.55}, {-l - p.tail, -h * 0.2}, {-l - p.tail * 0.96, h * 0.25}, {-l * 0.7, h * 0.35}}, 0.02), shade(p.wing, 0.85));
+  canvas.fill(rounded({{-l * 0.7, -h * 0.55}, {-l - p.tail, -h * 0.2}, {-l - p.tail * 0.96, h * 0.25}, {-l * 0.7, h * 0.35}}, 0.02),
+              shade(p.wing, 0.85));
   const Point head{l * 0.86 + p.neck * 0.5, -h * 0.75 - p.neck};
   if (p.neck > 0.06) canvas.stroke(Path().move(l * 0.55, -h * 0.2).curve(l, -h * 0.6, l * 0.7, head.y + 0.1, head.x, head.y), p.head, 0.085);
-  canvas.fill(Path::smooth({{-l * 1.05, -h * 0.1}, {-l * 0.3, -h * 0.95}, {l * 0.55, -h * 0.95}, {l * 1.02, -h * 0.25}, {l * 0.6, h * 0.75}, {-l * 0.25, h * 0.95}}),
-              Paint::linear({0, -h}, {0, h}, {{0, p.back}, {0.42, p.back}, {0.7, p.belly}, {1, shade(p.belly, 0.8)}}));
+  canvas.fill(
+      Path::smooth(
+          {{-l * 1.05, -h * 0.1}, {-l * 0.3, -h * 0.95}, {l * 0.55, -h * 0.95}, {l * 1.02, -h * 0.25}, {l * 0.6, h * 0.75}, {-l * 0.25, h * 0.95}}),
+      Paint::linear({0, -h}, {0, h}, {{0, p.back}, {0.42, p.back}, {0.7, p.belly}, {1, shade(p.belly, 0.8)}}));
   canvas.pop();
   return (Affine::translation(x, y) * Affine::rotation(tilt))(head);
 }
@@ -52,7 +55,10 @@ void draw_feathers(Canvas& canvas, const Path& wing, const Plumage& p, Point roo
   canvas.clip(wing);
   for (int i = 1; i < 5; ++i) {
     const double t = i / 5.0;
-    canvas.stroke(Path().move(std::lerp(root.x, tip.x, t * 0.6) - 0.1, root.y + 0.08).line(std::lerp(root.x, tip.x, 0.4 + t * 0.6), std::lerp(root.y, tip.y, 0.4 + t * 0.6)), fade(shade(p.wing, 0.45), 0.6), 0.01);
+    canvas.stroke(Path()
+                      .move(std::lerp(root.x, tip.x, t * 0.6) - 0.1, root.y + 0.08)
+                      .line(std::lerp(root.x, tip.x, 0.4 + t * 0.6), std::lerp(root.y, tip.y, 0.4 + t * 0.6)),
+                  fade(shade(p.wing, 0.45), 0.6), 0.01);
   }
   canvas.pop();
 }
@@ -65,18 +71,27 @@ void draw_standing(Canvas& canvas, Rng& rng, const Plumage& p) {
   }
   const Point head = draw_body(canvas, p, 0, y, tilt);
   canvas.push(Affine::translation(0, y) * Affine::rotation(tilt));
-  const Path wing = Path::smooth({{0.14, -p.plump * 0.5}, {0.02, -p.plump * 0.65}, {-0.2, -p.plump * 0.35}, {-0.36, p.plump * 0.1}, {-0.12, p.plump * 0.35}, {0.1, p.plump * 0.2}});
+  const Path wing = Path::smooth({{0.14, -p.plump * 0.5},
+                                  {0.02, -p.plump * 0.65},
+                                  {-0.2, -p.plump * 0.35},
+                                  {-0.36, p.plump * 0.1},
+                                  {-0.12, p.plump * 0.35},
+                                  {0.1, p.plump * 0.2}});
   draw_feathers(canvas, wing, p, {0.12, -p.plump * 0.3}, {-0.34, p.plump * 0.1});
   canvas.pop();
   draw_head(canvas, p, head.x, head.y, rng.uniform(0.085, 0.11));
 }
 
 void draw_flying(Canvas& canvas, Rng& rng, const Plumage& p) {
-  const double y = -0.45, tilt = rng.uniform(-0.3, 0.15), up = rng.uniform() < 0.65 ? -1 : 0.85, reach = rng.uniform(0.38, 0.55), sweep = rng.uniform(-0.25, 0.15);
+  const double y = -0.45, tilt = rng.uniform(-0.3, 0.15), up = rng.uniform() < 0.65 ? -1 : 0.85, reach = rng.uniform(0.38, 0.55),
+               sweep = rng.uniform(-0.25, 0.15);
   const auto wing = [&](double x, double size) {
     const double ty = y + up * reach * size, tx = x + sweep - 0.1;
-    const Path path = Path().move(x + 0.13, y - 0.02 * up).curve(x + 0.16, y + up * reach * 0.4 * size, tx + 0.16, ty - up * 0.1, tx, ty)
-                          .curve(tx - 0.08, ty - up * 0.2 * size, x - 0.2, y + up * 0.2 * size, x - 0.15, y).close();
+    const Path path = Path()
+                          .move(x + 0.13, y - 0.02 * up)
+                          .curve(x + 0.16, y + up * reach * 0.4 * size, tx + 0.16, ty - up * 0.1, tx, ty)
+                          .curve(tx - 0.08, ty - up * 0.2 * size, x - 0.2, y + up * 0.2 * size, x - 0.15, y)
+                          .close();
     draw_feathers(canvas, path, p, {x, y}, {tx, ty});
   };
   wing(0.07, 0.85);

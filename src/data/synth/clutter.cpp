@@ -40,8 +40,13 @@ void draw_post(Canvas& canvas, Rng& rng, const Look&) {  // a sign or a lamp on 
       canvas.fill(Path::ellipse(0, -0.82, 0.15, 0.15), edge);
       canvas.fill(Path::ellipse(0, -0.82, 0.115, 0.115), plate);
       break;
-    case 1: canvas.fill(Path::polygon({{0, -1}, {0.16, -0.72}, {-0.16, -0.72}}), edge), canvas.fill(Path::polygon({{0, -0.94}, {0.11, -0.75}, {-0.11, -0.75}}), plate); break;
-    case 2: canvas.fill(Path::round_rect(-0.2, -1, 0.4, 0.24, 0.02), edge), canvas.fill(Path::round_rect(-0.18, -0.98, 0.36, 0.2, 0.02), plate); break;
+    case 1:
+      canvas.fill(Path::polygon({{0, -1}, {0.16, -0.72}, {-0.16, -0.72}}), edge),
+          canvas.fill(Path::polygon({{0, -0.94}, {0.11, -0.75}, {-0.11, -0.75}}), plate);
+      break;
+    case 2:
+      canvas.fill(Path::round_rect(-0.2, -1, 0.4, 0.24, 0.02), edge), canvas.fill(Path::round_rect(-0.18, -0.98, 0.36, 0.2, 0.02), plate);
+      break;
     default:
       canvas.stroke(Path().move(0, -0.9).curve(0, -1.02, 0.16, -1.02, 0.2, -0.97), metal, 0.025);
       canvas.fill(Path::ellipse(0.22, -0.95, 0.06, 0.03), Color{0.95, 0.93, 0.8});
@@ -74,13 +79,15 @@ void draw_cone(Canvas& canvas, Rng& rng, const Look&) {
 void draw_bench(Canvas& canvas, Rng& rng, const Look&) {
   const Color wood = hsv(rng.uniform(0.04, 0.12), rng.uniform(0.3, 0.6), rng.uniform(0.3, 0.6)), iron{0.15, 0.15, 0.16};
   for (double x : {-0.36, 0.36}) canvas.stroke(Path().move(x, 0).line(x, -0.24).line(x + 0.02, -0.5), iron, 0.035);
-  for (double y : {-0.24, -0.36, -0.46}) canvas.stroke(Path().move(-0.5, y).line(0.5, y), shade(wood, rng.uniform(0.85, 1.15)), y > -0.3 ? 0.06 : 0.05, Cap::butt);
+  for (double y : {-0.24, -0.36, -0.46})
+    canvas.stroke(Path().move(-0.5, y).line(0.5, y), shade(wood, rng.uniform(0.85, 1.15)), y > -0.3 ? 0.06 : 0.05, Cap::butt);
 }
 
 void draw_bin(Canvas& canvas, Rng& rng, const Look&) {
   const Color paint = any_color(rng, 0.7);
   const double w = rng.uniform(0.22, 0.34), h = rng.uniform(0.7, 0.95);
-  canvas.fill(rounded({{-w, -h}, {w, -h}, {w * 0.85, 0}, {-w * 0.85, 0}}, 0.04), Paint::linear({-w, 0}, {w, 0}, {{0, shade(paint, 0.7)}, {0.35, shade(paint, 1.2)}, {1, shade(paint, 0.5)}}));
+  canvas.fill(rounded({{-w, -h}, {w, -h}, {w * 0.85, 0}, {-w * 0.85, 0}}, 0.04),
+              Paint::linear({-w, 0}, {w, 0}, {{0, shade(paint, 0.7)}, {0.35, shade(paint, 1.2)}, {1, shade(paint, 0.5)}}));
   for (double t : {0.25, 0.7}) canvas.stroke(Path().move(-w * 0.97, -h * t).line(w * 0.97, -h * t), shade(paint, 0.55), 0.02, Cap::butt);
   canvas.fill(Path::round_rect(-w * 1.1, -h - 0.06, w * 2.2, 0.08, 0.04), shade(paint, 0.6));
 }
@@ -91,9 +98,14 @@ void draw_grass(Canvas& canvas, Rng& rng, int width, int height) {
     const double x0 = rng.uniform(0, width), reach = height * rng.uniform(0.1, 0.26);
     const Color blade = hsv(rng.uniform(0.14, 0.34), rng.uniform(0.35, 0.7), rng.uniform(0.2, 0.55));
     for (int i = 0; i < 18; ++i) {
-      const double x = x0 + rng.normal() * reach * 0.35, tip = x + rng.normal() * reach * 0.3, h = reach * rng.uniform(0.5, 1), w = height * 0.006 * rng.uniform(0.7, 1.4);
-      canvas.fill(Path().move(x - w, height + 2).curve(x - w, height - h * 0.5, tip, height - h * 0.8, tip, height - h)
-                      .curve(tip, height - h * 0.7, x + w, height - h * 0.5, x + w, height + 2).close(), shade(blade, rng.uniform(0.7, 1.25)));
+      const double x = x0 + rng.normal() * reach * 0.35, tip = x + rng.normal() * reach * 0.3, h = reach * rng.uniform(0.5, 1),
+                   w = height * 0.006 * rng.uniform(0.7, 1.4);
+      canvas.fill(Path()
+                      .move(x - w, height + 2)
+                      .curve(x - w, height - h * 0.5, tip, height - h * 0.8, tip, height - h)
+                      .curve(tip, height - h * 0.7, x + w, height - h * 0.5, x + w, height + 2)
+                      .close(),
+                  shade(blade, rng.uniform(0.7, 1.25)));
     }
   }
 }
@@ -105,16 +117,23 @@ void draw_twig(Canvas& canvas, Rng& rng, int width, int height) {  // leaves han
   canvas.stroke(Path().move(side - inward * 4, y0).line(ex, ey), Color{0.25, 0.18, 0.12}, width * 0.006);
   for (int i = 0; i < 16; ++i) {
     const double t = rng.uniform(0.1, 1.05), r = width * rng.uniform(0.012, 0.022);
-    canvas.fill(Path::ellipse(std::lerp(side, ex, t) + rng.normal() * r, std::lerp(y0, ey, t) + rng.normal() * r * 1.5, r * 1.5, r * 0.7, rng.uniform(0, 3)), shade(leaf, rng.uniform(0.7, 1.3)));
+    canvas.fill(
+        Path::ellipse(std::lerp(side, ex, t) + rng.normal() * r, std::lerp(y0, ey, t) + rng.normal() * r * 1.5, r * 1.5, r * 0.7, rng.uniform(0, 3)),
+        shade(leaf, rng.uniform(0.7, 1.3)));
   }
 }
 
 void draw_fence(Canvas& canvas, Rng& rng, int width, int height) {
-  const double top = height * rng.uniform(0.76, 0.88), step = width * rng.uniform(0.07, 0.14), thick = step * rng.uniform(0.14, 0.3), first = width * rng.uniform(0, 0.6);
+  const double top = height * rng.uniform(0.76, 0.88), step = width * rng.uniform(0.07, 0.14), thick = step * rng.uniform(0.14, 0.3),
+               first = width * rng.uniform(0, 0.6);
   const double last = first + width * rng.uniform(0.25, 0.6);
   const Color wood = rng.coin() ? Color{0.85, 0.84, 0.8} : hsv(0.08, rng.uniform(0.2, 0.5), rng.uniform(0.3, 0.55));
-  for (double t : {0.25, 0.7}) canvas.stroke(Path().move(first, std::lerp(top, height, t)).line(last, std::lerp(top, height, t)), shade(wood, 0.8), thick * 0.8, Cap::butt);
-  for (double x = first; x <= last; x += step) canvas.fill(Path().move(x - thick, height + 1).line(x - thick, top + thick).line(x, top).line(x + thick, top + thick).line(x + thick, height + 1).close(), shade(wood, rng.uniform(0.85, 1.1)));
+  for (double t : {0.25, 0.7})
+    canvas.stroke(Path().move(first, std::lerp(top, height, t)).line(last, std::lerp(top, height, t)), shade(wood, 0.8), thick * 0.8, Cap::butt);
+  for (double x = first; x <= last; x += step)
+    canvas.fill(
+        Path().move(x - thick, height + 1).line(x - thick, top + thick).line(x, top).line(x + thick, top + thick).line(x + thick, height + 1).close(),
+        shade(wood, rng.uniform(0.85, 1.1)));
 }
 
 void draw_pole(Canvas& canvas, Rng& rng, int width, int height) {
@@ -127,7 +146,8 @@ void draw_pole(Canvas& canvas, Rng& rng, int width, int height) {
 }  // namespace
 
 void draw_clutter(Canvas& canvas, Rng& rng, const Look& look) {
-  static constexpr void (*kThings[])(Canvas&, Rng&, const Look&) = {draw_rock, draw_bush, draw_post, draw_crate, draw_bale, draw_cone, draw_bench, draw_bin};
+  static constexpr void (*kThings[])(Canvas&, Rng&, const Look&) = {draw_rock, draw_bush, draw_post,  draw_crate,
+                                                                    draw_bale, draw_cone, draw_bench, draw_bin};
   kThings[rng.below(static_cast<uint32_t>(std::size(kThings)))](canvas, rng, look);
 }
 

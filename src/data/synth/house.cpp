@@ -12,7 +12,7 @@ struct Plan {
   double side = 0;           // width of the visible side wall to the right
   int storeys = 1;
   Color face, trim, tiles, glass;
-  int cladding = 0;          // 0 plaster, 1 bricks, 2 boards, 3 half-timbered
+  int cladding = 0;  // 0 plaster, 1 bricks, 2 boards, 3 half-timbered
 };
 
 Plan make_plan(Rng& rng) {
@@ -31,7 +31,8 @@ Plan make_plan(Rng& rng) {
   }
   p.cladding = static_cast<int>(rng.below(4));
   p.trim = rng.uniform() < 0.6 ? Color{0.93, 0.92, 0.9} : hsv(rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.2, 0.5));
-  p.tiles = rng.coin() ? hsv(rng.uniform(0, 0.06), rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.6)) : hsv(rng.uniform(0.55, 0.7), rng.uniform(0, 0.25), rng.uniform(0.2, 0.45));
+  p.tiles = rng.coin() ? hsv(rng.uniform(0, 0.06), rng.uniform(0.4, 0.7), rng.uniform(0.3, 0.6))
+                       : hsv(rng.uniform(0.55, 0.7), rng.uniform(0, 0.25), rng.uniform(0.2, 0.45));
   p.glass = rng.uniform() < 0.2 ? Color{0.98, 0.85, 0.5} : hsv(0.57, rng.uniform(0.1, 0.4), rng.uniform(0.2, 0.55));
   return p;
 }
@@ -55,15 +56,19 @@ void clad(Canvas& canvas, Rng& rng, const Plan& p, const Look& look) {
     const double step = p.width * 2 / (3 + rng.below(2));
     for (double x = -p.width; x <= p.width + 1e-9; x += step) canvas.stroke(Path().move(x, 0).line(x, -p.wall), beam, 0.02, Cap::butt);
     canvas.stroke(Path().move(-p.width, -p.wall * 0.52).line(p.width, -p.wall * 0.52), beam, 0.018, Cap::butt);
-    canvas.stroke(Path().move(-p.width, -p.wall * 0.02).line(-p.width + step, -p.wall * 0.5).move(p.width, -p.wall * 0.02).line(p.width - step, -p.wall * 0.5), beam, 0.016, Cap::butt);
+    canvas.stroke(
+        Path().move(-p.width, -p.wall * 0.02).line(-p.width + step, -p.wall * 0.5).move(p.width, -p.wall * 0.02).line(p.width - step, -p.wall * 0.5),
+        beam, 0.016, Cap::butt);
   }
 }
 
 void draw_window(Canvas& canvas, Rng& rng, const Plan& p, double x, double y, double w, double h) {
   canvas.fill(Path::rect(x - w / 2 - 0.012, y - 0.012, w + 0.024, h + 0.024), p.trim);
   const Color glass = shade(p.glass, rng.uniform(0.75, 1.2));
-  canvas.fill(Path::rect(x - w / 2, y, w, h), Paint::linear({x - w / 2, y}, {x + w / 2, y + h}, {{0, mix(glass, {1, 1, 1}, 0.3)}, {0.5, glass}, {1, shade(glass, 0.7)}}));
-  if (rng.uniform() < 0.4) canvas.fill(Path::rect(x - w / 2, y, w * 0.25, h).add(Path::rect(x + w / 4, y, w * 0.25, h)), Color{0.95, 0.93, 0.88, 0.7});  // curtains
+  canvas.fill(Path::rect(x - w / 2, y, w, h),
+              Paint::linear({x - w / 2, y}, {x + w / 2, y + h}, {{0, mix(glass, {1, 1, 1}, 0.3)}, {0.5, glass}, {1, shade(glass, 0.7)}}));
+  if (rng.uniform() < 0.4)
+    canvas.fill(Path::rect(x - w / 2, y, w * 0.25, h).add(Path::rect(x + w / 4, y, w * 0.25, h)), Color{0.95, 0.93, 0.88, 0.7});  // curtains
   canvas.stroke(Path().move(x, y).line(x, y + h).move(x - w / 2, y + h * 0.45).line(x + w / 2, y + h * 0.45), p.trim, 0.009, Cap::butt);
   canvas.fill(Path::rect(x - w / 2 - 0.02, y + h + 0.008, w + 0.04, 0.014), shade(p.trim, 0.8));
 }
@@ -147,9 +152,11 @@ void draw_house(Canvas& canvas, Rng& rng, const Look& look) {
     Plan shaded = p;
     shaded.trim = shade(p.trim, 0.7), shaded.glass = shade(p.glass, 0.7);
     const double storey = p.wall / p.storeys;
-    for (int s = 0; s < p.storeys; ++s) draw_window(canvas, rng, shaded, p.width + p.side * 0.5, -storey * (s + 1) + storey * 0.22, p.side * 0.4, storey * 0.4);
+    for (int s = 0; s < p.storeys; ++s)
+      draw_window(canvas, rng, shaded, p.width + p.side * 0.5, -storey * (s + 1) + storey * 0.22, p.side * 0.4, storey * 0.4);
   }
-  canvas.fill(Path::rect(-p.width, -p.wall, 2 * p.width, p.wall), Paint::linear({0, -p.wall}, {0, 0}, {{0, shade(p.face, 0.9)}, {0.15, p.face}, {1, shade(p.face, 0.92)}}));
+  canvas.fill(Path::rect(-p.width, -p.wall, 2 * p.width, p.wall),
+              Paint::linear({0, -p.wall}, {0, 0}, {{0, shade(p.face, 0.9)}, {0.15, p.face}, {1, shade(p.face, 0.92)}}));
   clad(canvas, rng, p, look);
   canvas.fill(Path::rect(-p.width - 0.004, -0.03, 2 * p.width + 0.008, 0.03), Color{0.42, 0.41, 0.4});
   draw_roof(canvas, rng, p, look);

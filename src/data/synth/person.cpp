@@ -10,9 +10,9 @@ namespace {
 
 struct Wear {
   Color skin, hair, top, bottom, shoes;
-  int lower = 0;      // 0 trousers, 1 shorts, 2 skirt or dress
+  int lower = 0;  // 0 trousers, 1 shorts, 2 skirt or dress
   bool long_sleeves = true, coat = false, hat = false, bag = false, long_hair = false;
-  double build = 1;   // breadth
+  double build = 1;  // breadth
 };
 
 struct Stance {
@@ -22,7 +22,8 @@ struct Stance {
 Wear choose_wear(Rng& rng) {
   Wear w;
   w.skin = mix({0.96, 0.80, 0.69}, {0.32, 0.20, 0.14}, rng.uniform());
-  w.hair = rng.uniform() < 0.75 ? hsv(rng.uniform(0.03, 0.12), rng.uniform(0.2, 0.7), rng.uniform(0.08, 0.6)) : hsv(0.1, 0.05, rng.uniform(0.5, 0.85));
+  w.hair =
+      rng.uniform() < 0.75 ? hsv(rng.uniform(0.03, 0.12), rng.uniform(0.2, 0.7), rng.uniform(0.08, 0.6)) : hsv(0.1, 0.05, rng.uniform(0.5, 0.85));
   w.top = any_color(rng), w.bottom = any_color(rng, 0.6), w.shoes = any_color(rng, 0.6);
   w.lower = rng.uniform() < 0.65 ? 0 : rng.uniform() < 0.45 ? 1 : 2;
   w.long_sleeves = rng.uniform() < 0.65;
@@ -68,11 +69,13 @@ void draw_arm(Canvas& canvas, const Limb& a, const Wear& w, double tone) {
 }
 
 void draw_leg(Canvas& canvas, Rng& rng, double side, const Stance& s, const Wear& w, double tone) {
-  const double hip = 0.045 * w.build, foot = side * s.stride, knee_x = side * hip + (foot - side * hip) * 0.5 + rng.uniform(0, 0.012), thick = 0.072 * std::sqrt(w.build);
+  const double hip = 0.045 * w.build, foot = side * s.stride, knee_x = side * hip + (foot - side * hip) * 0.5 + rng.uniform(0, 0.012),
+               thick = 0.072 * std::sqrt(w.build);
   const Color lower = shade(w.lower == 0 ? w.bottom : w.skin, tone);
   canvas.stroke(Path().move(knee_x, -0.26).line(foot, -0.04), lower, thick * 0.8);
   canvas.stroke(Path().move(side * hip, -0.48).line(knee_x, -0.26), shade(w.lower == 2 ? w.skin : w.bottom, tone), thick);
-  canvas.fill(rounded({{foot - 0.03, 0}, {foot - 0.028, -0.045}, {foot + 0.02, -0.045}, {foot + 0.05, -0.015}, {foot + 0.05, 0}}, 0.012), shade(w.shoes, tone));
+  canvas.fill(rounded({{foot - 0.03, 0}, {foot - 0.028, -0.045}, {foot + 0.02, -0.045}, {foot + 0.05, -0.015}, {foot + 0.05, 0}}, 0.012),
+              shade(w.shoes, tone));
 }
 
 void draw_head(Canvas& canvas, Rng& rng, const Wear& w) {
@@ -80,8 +83,12 @@ void draw_head(Canvas& canvas, Rng& rng, const Wear& w) {
   if (w.long_hair) canvas.fill(Path::round_rect(-0.055, y - 0.045, 0.11, 0.14, 0.045), shade(w.hair, 0.8));
   canvas.fill(Path::rect(-0.02, -0.89, 0.04, 0.06), shade(w.skin, 0.82));
   canvas.fill(Path::ellipse(turn, y, 0.049, 0.062), Paint::linear({-0.05, 0}, {0.05, 0}, {{0, w.skin}, {1, shade(w.skin, 0.85)}}));
-  canvas.fill(Path().move(-0.054 + turn, y + 0.005).curve(-0.065, y - 0.095, 0.065, y - 0.095, 0.054 + turn, y + 0.005)
-                  .curve(0.03, y - 0.04, -0.02, y - 0.045, -0.054 + turn, y + 0.005).close(), w.hair);
+  canvas.fill(Path()
+                  .move(-0.054 + turn, y + 0.005)
+                  .curve(-0.065, y - 0.095, 0.065, y - 0.095, 0.054 + turn, y + 0.005)
+                  .curve(0.03, y - 0.04, -0.02, y - 0.045, -0.054 + turn, y + 0.005)
+                  .close(),
+              w.hair);
   const Color dark{0.12, 0.08, 0.07, 0.85};
   canvas.fill(Path::ellipse(turn * 2 - 0.018, y, 0.006, 0.005).add(Path::ellipse(turn * 2 + 0.018, y, 0.006, 0.005)), dark);
   canvas.stroke(Path().move(turn * 2 - 0.014, y + 0.03).line(turn * 2 + 0.014, y + 0.03), Color{0.5, 0.2, 0.18, 0.8}, 0.006);
@@ -93,7 +100,15 @@ void draw_head(Canvas& canvas, Rng& rng, const Wear& w) {
 
 void draw_torso(Canvas& canvas, Rng& rng, const Wear& w) {
   const double b = w.build, hem = w.coat ? -0.34 : -0.45;
-  const Path torso = rounded({{-0.035, -0.86}, {-0.11 * b, -0.825}, {-0.085 * b, -0.6}, {-0.098 * b, hem}, {0.098 * b, hem}, {0.085 * b, -0.6}, {0.11 * b, -0.825}, {0.035, -0.86}}, 0.04);
+  const Path torso = rounded({{-0.035, -0.86},
+                              {-0.11 * b, -0.825},
+                              {-0.085 * b, -0.6},
+                              {-0.098 * b, hem},
+                              {0.098 * b, hem},
+                              {0.085 * b, -0.6},
+                              {0.11 * b, -0.825},
+                              {0.035, -0.86}},
+                             0.04);
   canvas.fill(torso, Paint::linear({-0.11, 0}, {0.11, 0}, {{0, shade(w.top, 1.08)}, {0.6, w.top}, {1, shade(w.top, 0.75)}}));
   canvas.push();
   canvas.clip(torso);
@@ -122,7 +137,8 @@ void draw_person(Canvas& canvas, Rng& rng, const Look&) {
   canvas.fill(rounded({{-0.09 * w.build, -0.52}, {0.09 * w.build, -0.52}, {0.092 * w.build, -0.41}, {-0.092 * w.build, -0.41}}, 0.03), w.bottom);
   if (w.lower == 2) {
     const double hem = rng.uniform(-0.32, -0.16), flare = rng.uniform(0.12, 0.19);
-    canvas.fill(rounded({{-0.08 * w.build, -0.55}, {0.08 * w.build, -0.55}, {flare, hem}, {-flare, hem}}, 0.03), Paint::linear({-flare, 0}, {flare, 0}, {{0, w.bottom}, {1, shade(w.bottom, 0.7)}}));
+    canvas.fill(rounded({{-0.08 * w.build, -0.55}, {0.08 * w.build, -0.55}, {flare, hem}, {-flare, hem}}, 0.03),
+                Paint::linear({-flare, 0}, {flare, 0}, {{0, w.bottom}, {1, shade(w.bottom, 0.7)}}));
   }
   draw_torso(canvas, rng, w);
   draw_head(canvas, rng, w);

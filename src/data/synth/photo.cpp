@@ -47,7 +47,8 @@ struct Shot {
 };
 
 Shot choose_shot(Rng& rng) {
-  const double exposure = rng.uniform() < 0.2 ? rng.uniform(0.65, 1.35) : rng.uniform(0.95, 1.25), warm = rng.normal() * 0.04, green = rng.normal() * 0.015;
+  const double exposure = rng.uniform() < 0.2 ? rng.uniform(0.65, 1.35) : rng.uniform(0.95, 1.25), warm = rng.normal() * 0.04,
+               green = rng.normal() * 0.015;
   Shot s;
   s.gain = {static_cast<float>(exposure * (1 + warm)), static_cast<float>(exposure * (1 + green)), static_cast<float>(exposure * (1 - warm))};
   s.contrast = static_cast<float>(rng.uniform(0.88, 1.22));
@@ -84,7 +85,8 @@ void blur(Canvas& canvas, double sigma) {
     std::copy_n(middle.data() + reach * row, row, middle.data() + k * row);
     std::copy_n(middle.data() + (reach + h - 1) * row, row, middle.data() + (reach + h + k) * row);
   }
-  for (size_t y = 0; y < h; ++y) convolve(middle.data() + (y + reach) * row, reinterpret_cast<uint8_t*>(pixels.data() + y * w), row, row, weights, sums);
+  for (size_t y = 0; y < h; ++y)
+    convolve(middle.data() + (y + reach) * row, reinterpret_cast<uint8_t*>(pixels.data() + y * w), row, row, weights, sums);
 }
 
 Image develop(Canvas& scene, Rng& rng) {

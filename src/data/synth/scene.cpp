@@ -15,15 +15,19 @@
 namespace dn::synth {
 namespace {
 
-constexpr double kSeenShare = 0.3;    // less of a thing visible: no label
+constexpr double kSeenShare = 0.3;           // less of a thing visible: no label
 constexpr double kSmallestSide = 7.0 / 192;  // of the picture: what a network of input 192 sees as 7 pixels
 
 // Breadth and height of a thing of size 1, and the sizes it comes in as shares of the picture's height.
 struct Measure {
   double w, h, least, most;
 };
-constexpr std::array<Measure, static_cast<size_t>(Kind::count)> kMeasures{{
-    {1.0, 0.42, 0.17, 0.70}, {0.9, 0.8, 0.14, 0.62}, {0.62, 1.0, 0.16, 0.72}, {0.33, 1.0, 0.17, 0.70}, {0.85, 0.6, 0.12, 0.42}, {1.0, 1.0, 0.085, 0.36}}};
+constexpr std::array<Measure, static_cast<size_t>(Kind::count)> kMeasures{{{1.0, 0.42, 0.17, 0.70},
+                                                                           {0.9, 0.8, 0.14, 0.62},
+                                                                           {0.62, 1.0, 0.16, 0.72},
+                                                                           {0.33, 1.0, 0.17, 0.70},
+                                                                           {0.85, 0.6, 0.12, 0.42},
+                                                                           {1.0, 1.0, 0.085, 0.36}}};
 constexpr Measure kClutterMeasure{0.8, 0.8, 0.07, 0.3};
 
 struct Thing {
@@ -42,13 +46,15 @@ struct Layer {
 
 double overlap_share(const Thing& a, const Thing& b) {
   const double aw = a.measure().w * a.size, ah = a.measure().h * a.size, bw = b.measure().w * b.size, bh = b.measure().h * b.size;
-  const double w = std::min(a.x + aw / 2, b.x + bw / 2) - std::max(a.x - aw / 2, b.x - bw / 2), h = std::min(a.foot, b.foot) - std::max(a.foot - ah, b.foot - bh);
+  const double w = std::min(a.x + aw / 2, b.x + bw / 2) - std::max(a.x - aw / 2, b.x - bw / 2),
+               h = std::min(a.foot, b.foot) - std::max(a.foot - ah, b.foot - bh);
   return w > 0 && h > 0 ? w * h / std::min(aw * ah, bw * bh) : 0;
 }
 
 double inside_share(const Thing& a, const Stage& s) {
   const double w = a.measure().w * a.size, h = a.measure().h * a.size;
-  const double in_w = std::min<double>(s.width, a.x + w / 2) - std::max(0.0, a.x - w / 2), in_h = std::min<double>(s.height, a.foot) - std::max(0.0, a.foot - h);
+  const double in_w = std::min<double>(s.width, a.x + w / 2) - std::max(0.0, a.x - w / 2),
+               in_h = std::min<double>(s.height, a.foot) - std::max(0.0, a.foot - h);
   return in_w > 0 && in_h > 0 ? in_w * in_h / (w * h) : 0;
 }
 
@@ -196,7 +202,9 @@ Seen look_at(Layer& layer, const Stage& s, std::vector<float>& transmittance) {
   const std::span<uint32_t> pixels = layer.canvas.pixels();
   for (int y = layer.top; y < layer.bottom; ++y)
     for (int x = layer.left; x < layer.right; ++x) {
-      const float alpha = static_cast<float>(pixels[static_cast<size_t>(y) * static_cast<size_t>(layer.canvas.width()) + static_cast<size_t>(x)] >> 24) * (1.0f / 255);
+      const float alpha =
+          static_cast<float>(pixels[static_cast<size_t>(y) * static_cast<size_t>(layer.canvas.width()) + static_cast<size_t>(x)] >> 24) *
+          (1.0f / 255);
       total += alpha;
       const int px = layer.x + x, py = layer.y + y;
       if (px < 0 || py < 0 || px >= s.width || py >= s.height) continue;
@@ -224,7 +232,8 @@ std::vector<TruthBox> find_truth(const std::vector<Thing>& things, std::vector<L
     const double w = static_cast<double>(seen.right - seen.left) / s.width, h = static_cast<double>(seen.bottom - seen.top) / s.height;
     if (!things[i].kind || seen.share < kSeenShare || w < kSmallestSide * 0.75 || h < kSmallestSide * 0.75) continue;
     const double x = (seen.left + seen.right) * 0.5 / s.width, y = (seen.top + seen.bottom) * 0.5 / s.height;
-    truth.push_back({{static_cast<float>(x), static_cast<float>(y), static_cast<float>(w), static_cast<float>(h)}, static_cast<int>(*things[i].kind)});
+    truth.push_back(
+        {{static_cast<float>(x), static_cast<float>(y), static_cast<float>(w), static_cast<float>(h)}, static_cast<int>(*things[i].kind)});
   }
   return truth;
 }

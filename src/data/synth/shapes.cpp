@@ -39,7 +39,8 @@ void blob(Canvas& canvas, Rng& rng, double x, double y, double rx, double ry, co
   std::array<Point, 11> points;
   const double turn = rng.uniform(0, 2 * std::numbers::pi);
   for (size_t i = 0; i < points.size(); ++i) {
-    const double angle = turn + static_cast<double>(i) * 2 * std::numbers::pi / static_cast<double>(points.size()), r = 1 + rng.uniform(-roughness, roughness);
+    const double angle = turn + static_cast<double>(i) * 2 * std::numbers::pi / static_cast<double>(points.size()),
+                 r = 1 + rng.uniform(-roughness, roughness);
     points[i] = {x + rx * r * std::cos(angle), y + ry * r * std::sin(angle)};
   }
   canvas.fill(Path::smooth(points), color);

@@ -37,7 +37,7 @@ void draw_foreground(Canvas&, Rng&, int width, int height);
 // Shared by the shapes.
 Path rounded(std::span<const Point> corners, double radius);  // closed polygon with its corners cut round
 Path rounded(std::initializer_list<Point> corners, double radius);
-Color any_color(Rng&, double most_saturation = 0.85);         // paint and clothes: greys, whites, blacks and colours of any hue
+Color any_color(Rng&, double most_saturation = 0.85);  // paint and clothes: greys, whites, blacks and colours of any hue
 void blob(Canvas&, Rng&, double x, double y, double rx, double ry, const Color&, double roughness);  // an uneven round patch
 
 }  // namespace dn::synth

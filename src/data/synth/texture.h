@@ -37,7 +37,7 @@ class Surface {
   Rgb color(float u, float v, float pixel) const;  // u, v in units of about a hand for walls and tables, of a step for ground
 
  private:
-  Rgb tiles(float u, float v, float pixel) const;   // brick, paving
+  Rgb tiles(float u, float v, float pixel) const;  // brick, paving
   Rgb planks(float u, float v, float pixel) const;
   Material material_;
   Noise fine_, broad_;

@@ -17,8 +17,12 @@ Color leaf_color(Rng& rng) {
 }
 
 void draw_trunk(Canvas& canvas, double height, double width, double lean, const Color& bark) {
-  canvas.fill(Path().move(-width, 0.01).curve(-width * .5, -height * .2, -width * .5 + lean * .5, -height * .6, -width * .35 + lean, -height)
-                  .line(width * .35 + lean, -height).curve(width * .5 + lean * .5, -height * .6, width * .5, -height * .2, width, 0.01).close(),
+  canvas.fill(Path()
+                  .move(-width, 0.01)
+                  .curve(-width * .5, -height * .2, -width * .5 + lean * .5, -height * .6, -width * .35 + lean, -height)
+                  .line(width * .35 + lean, -height)
+                  .curve(width * .5 + lean * .5, -height * .6, width * .5, -height * .2, width, 0.01)
+                  .close(),
               Paint::linear({-width, 0}, {width, 0}, {{0, shade(bark, 1.2)}, {0.5, bark}, {1, shade(bark, 0.6)}}));
 }
 
@@ -31,7 +35,8 @@ void draw_crown(Canvas& canvas, Rng& rng, const Look& look, double cx, double cy
     for (int i = 0; i < count; ++i) {
       const double angle = rng.uniform(0, 2 * std::numbers::pi), reach = std::sqrt(rng.uniform()) * (0.95 - 0.12 * layer);
       const double shift = 0.12 * layer;
-      const double x = cx + rx * (reach * std::cos(angle) * (1 - shift) + look.light * shift), y = cy + ry * (reach * std::sin(angle) * (1 - shift) - shift);
+      const double x = cx + rx * (reach * std::cos(angle) * (1 - shift) + look.light * shift),
+                   y = cy + ry * (reach * std::sin(angle) * (1 - shift) - shift);
       const double r = std::min(rx, ry) * clump * rng.uniform(0.7, 1.5) * (layer == 2 ? 0.75 : 1);
       const double bright = 0.62 + 0.2 * layer + 0.18 * (look.light * (x - cx) / rx - (y - cy) / ry) + rng.uniform(-0.1, 0.1);
       blob(canvas, rng, x, y, r, r * rng.uniform(0.6, 1), shade(leaf, bright), 0.3);
@@ -63,8 +68,10 @@ void draw_conifer(Canvas& canvas, Rng& rng, const Look& look, const Color& bark)
       edge.push_back({x, low + 0.02 * std::abs(x) / w + rng.uniform(-0.008, 0.01)});
       if (i < teeth) edge.push_back({x - w / teeth, low - rng.uniform(0.02, 0.045)});
     }
-    canvas.fill(Path::polygon(edge), Paint::linear({-w, 0}, {w, 0}, {{0, shade(needle, 1 - 0.3 * look.light)}, {1, shade(needle, 1 + 0.3 * look.light)}}));
-    canvas.fill(Path::polygon({{0, top + 0.01}, {-w * .6, low - 0.02}, {-w * 0.1, low - 0.04}, {w * .5, low - 0.02}}), fade(shade(needle, 1.25), 0.25));
+    canvas.fill(Path::polygon(edge),
+                Paint::linear({-w, 0}, {w, 0}, {{0, shade(needle, 1 - 0.3 * look.light)}, {1, shade(needle, 1 + 0.3 * look.light)}}));
+    canvas.fill(Path::polygon({{0, top + 0.01}, {-w * .6, low - 0.02}, {-w * 0.1, low - 0.04}, {w * .5, low - 0.02}}),
+                fade(shade(needle, 1.25), 0.25));
   }
 }
 
@@ -77,7 +84,12 @@ void draw_palm(Canvas& canvas, Rng& rng, const Color& bark) {
     const double angle = std::lerp(-2.1, 2.1, (i + rng.uniform(0.2, 0.8)) / count), reach = rng.uniform(0.26, 0.36);
     const double ex = lean + reach * std::sin(angle) * 1.15, ey = -height - reach * std::cos(angle) * 0.75 + 0.05;
     const double mx = lean + reach * 0.55 * std::sin(angle), my = -height - reach * 0.75 * std::cos(angle) - 0.06;
-    canvas.fill(Path().move(lean, -height - 0.01).curve(mx, my - 0.03, mx, my - 0.03, ex, ey).curve(mx, my + 0.05, mx, my + 0.05, lean, -height + 0.02).close(), shade(leaf, rng.uniform(0.7, 1.2)));
+    canvas.fill(Path()
+                    .move(lean, -height - 0.01)
+                    .curve(mx, my - 0.03, mx, my - 0.03, ex, ey)
+                    .curve(mx, my + 0.05, mx, my + 0.05, lean, -height + 0.02)
+                    .close(),
+                shade(leaf, rng.uniform(0.7, 1.2)));
   }
 }
 
@@ -106,7 +118,9 @@ void draw_tree(Canvas& canvas, Rng& rng, const Look& look) {
   const double lean = rng.uniform(-0.05, 0.05), stem = 1 - 2 * ry + ry * 0.6, width = rng.uniform(0.03, 0.055) * (birch ? 0.7 : 1);
   draw_trunk(canvas, stem, width, lean, birch ? Color{0.88, 0.87, 0.84} : bark);
   if (birch) draw_birch_marks(canvas, rng, stem, width, lean);
-  for (int i = 0; i < 3; ++i) canvas.stroke(Path().move(lean, -stem * 0.75).line(lean + rng.uniform(-0.6, 0.6) * rx, -stem - 0.1), birch ? Color{0.8, 0.79, 0.76} : bark, 0.018);
+  for (int i = 0; i < 3; ++i)
+    canvas.stroke(Path().move(lean, -stem * 0.75).line(lean + rng.uniform(-0.6, 0.6) * rx, -stem - 0.1), birch ? Color{0.8, 0.79, 0.76} : bark,
+                  0.018);
   draw_crown(canvas, rng, look, lean, -1 + ry, rx, ry, leaf);
 }
 
