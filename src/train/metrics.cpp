@@ -174,8 +174,8 @@ std::vector<size_t> falling(const Claims& claims) {
 
 }  // namespace
 
-MetricsResult Metrics::result() const {
-  MetricsResult out;
+MapReport Metrics::result() const {
+  MapReport out;
   out.options = options_;
   out.images = images_;
   out.foreign_truths = foreign_truths_;

@@ -47,13 +47,14 @@ struct ClassMetrics {
   std::optional<double> mean_iou() const;     // over all detections at the threshold, wrong ones with 0
 };
 
-struct MetricsResult {
+struct MapReport {
   MetricsOptions options;
   std::vector<ClassMetrics> classes;
   ClassMetrics total;                         // sums; ap and ap50_95 empty
-  std::optional<double> map, map50_95;        // empty: no truths at all
+  double map = 0, map50_95 = 0;               // 0 as well when nothing could be measured
   int64_t images = 0;
   int64_t foreign_truths = 0;                 // labels of classes the network does not have; not counted as truths
+  bool measured() const { return total.truths > 0; }   // otherwise both means are "n/a"
 };
 
 class Metrics {
@@ -61,7 +62,7 @@ class Metrics {
   explicit Metrics(const MetricsOptions& options);   // Error for points other than 0, 11, 101
   // The detections of one image and its labels. Not for several threads at once: add in image order, the result depends on nothing else.
   void add(std::span<const Detection> detections, std::span<const TruthBox> truths, std::span<const TruthBox> difficult = {});
-  MetricsResult result() const;
+  MapReport result() const;
 
  private:
   // One detection of one class.

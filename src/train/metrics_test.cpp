@@ -40,9 +40,9 @@ TEST(metrics, one_class_by_hand) {
   const TruthBox truths[] = {{kA, 0}, {kB, 0}, {kC, 0}};
   const Detection found[] = {one(kA, {.9f}), one(kNowhere, {.8f}), one(moved(kB, .1f), {.3f}), one(moved(kA, .05f), {.2f})};
   metrics.add(found, truths);
-  const MetricsResult r = metrics.result();
+  const MapReport r = metrics.result();
   EXPECT_NEAR(r.classes[0].ap.value(), 1.0 / 3 + 1.0 / 3 * 2 / 3, 1e-12);   // the fourth claims a taken truth
-  EXPECT_NEAR(r.map.value(), r.classes[0].ap.value(), 1e-12);
+  EXPECT_NEAR(r.map, r.classes[0].ap.value(), 1e-12);
   EXPECT_EQ(r.classes[0].true_positives, 2);
   EXPECT_EQ(r.classes[0].false_positives, 1);
   EXPECT_EQ(r.classes[0].false_negatives(), 1);
@@ -52,7 +52,7 @@ TEST(metrics, one_class_by_hand) {
   EXPECT_NEAR(r.total.mean_iou().value(), (1 + .9 / 1.1) / 3, 1e-6);
   EXPECT_EQ(r.total.detections, 4);
   // overlaps 1 and .818: right at 10 and 7 of the ten thresholds. 7 x (1 and 2/3 of 34+33 levels), 3 x (1 of 34 levels)
-  EXPECT_NEAR(r.map50_95.value(), (7 * (34 + 33 * 2.0 / 3) + 3 * 34) / 101 / 10, 1e-9);
+  EXPECT_NEAR(r.map50_95, (7 * (34 + 33 * 2.0 / 3) + 3 * 34) / 101 / 10, 1e-9);
 }
 
 // A detection claims the truth it overlaps most and gets no second choice, unlike in the COCO judgement.
@@ -62,13 +62,13 @@ TEST(metrics, no_second_choice) {
   const TruthBox truths[] = {{kA, 0}, {second, 0}};
   const Detection found[] = {one(kA, {.9f}), one(moved(kA, .1f), {.8f})};
   metrics.add(found, truths);
-  const MetricsResult r = metrics.result();
-  EXPECT_NEAR(r.map.value(), .5, 1e-12);
+  const MapReport r = metrics.result();
+  EXPECT_NEAR(r.map, .5, 1e-12);
   EXPECT_EQ(r.total.true_positives, 1);
   Metrics coco({.classes = 1});
   coco.add(found, truths);
   // there the second takes the free truth, from which it is .15 widths away: overlap .739, enough for 5 of 10 thresholds
-  EXPECT_NEAR(coco.result().map50_95.value(), (5 * 1.0 + 5 * 51.0 / 101) / 10, 1e-9);
+  EXPECT_NEAR(coco.result().map50_95, (5 * 1.0 + 5 * 51.0 / 101) / 10, 1e-9);
 }
 
 TEST(metrics, threshold_counts_claims_in_detection_order) {
@@ -76,10 +76,10 @@ TEST(metrics, threshold_counts_claims_in_detection_order) {
   const TruthBox truths[] = {{kA, 0}};
   const Detection found[] = {one(moved(kA, .1f), {.1f}), one(kA, {.9f})};   // the earlier one, below the threshold, takes the truth
   metrics.add(found, truths);
-  const MetricsResult r = metrics.result();
+  const MapReport r = metrics.result();
   EXPECT_EQ(r.total.true_positives, 0);
   EXPECT_EQ(r.total.false_positives, 1);
-  EXPECT_NEAR(r.map.value(), 1, 1e-12);   // by probability the second is first
+  EXPECT_NEAR(r.map, 1, 1e-12);   // by probability the second is first
 }
 
 TEST(metrics, classes_without_truths_count_zero) {
@@ -87,9 +87,9 @@ TEST(metrics, classes_without_truths_count_zero) {
   const TruthBox truths[] = {{kA, 1}};
   const Detection found[] = {one(kA, {0, .9f, 0, 0}), one(kB, {0, 0, .6f, 0})};
   metrics.add(found, truths);
-  const MetricsResult r = metrics.result();
-  EXPECT_NEAR(r.map.value(), .25, 1e-12);
-  EXPECT_NEAR(r.map50_95.value(), 1, 1e-12);   // over classes with truths
+  const MapReport r = metrics.result();
+  EXPECT_NEAR(r.map, .25, 1e-12);
+  EXPECT_NEAR(r.map50_95, 1, 1e-12);   // over classes with truths
   EXPECT_FALSE(r.classes[0].ap);
   EXPECT_EQ(r.classes[2].false_positives, 1);
   EXPECT_EQ(percent_text(r.classes[0].ap), "n/a");
@@ -98,16 +98,17 @@ TEST(metrics, classes_without_truths_count_zero) {
 
 TEST(metrics, nothing_anywhere) {
   Metrics empty({.classes = 3});
-  MetricsResult r = empty.result();
+  MapReport r = empty.result();
   EXPECT_EQ(r.images, 0);
-  EXPECT_FALSE(r.map || r.map50_95 || r.total.precision() || r.total.recall() || r.total.f1() || r.total.mean_iou());
+  EXPECT_FALSE(r.measured() || r.total.precision() || r.total.recall() || r.total.f1() || r.total.mean_iou());
   empty.add({}, {});
-  EXPECT_FALSE(empty.result().map);
+  EXPECT_FALSE(empty.result().measured());
   const TruthBox truths[] = {{kA, 0}};
   empty.add({}, truths);
   r = empty.result();
-  EXPECT_EQ(r.map.value(), 0);
-  EXPECT_EQ(r.map50_95.value(), 0);
+  EXPECT_TRUE(r.measured());
+  EXPECT_EQ(r.map, 0);
+  EXPECT_EQ(r.map50_95, 0);
   EXPECT_FALSE(r.total.precision());
   EXPECT_EQ(r.total.recall().value(), 0);
   const RecallCount none;
@@ -129,12 +130,12 @@ TEST(metrics, difficult_boxes_are_neither_right_nor_wrong) {
   const Detection found[] = {one(kB, {.9f}), one(kA, {.8f}), one(kNowhere, {.7f})};
   Metrics metrics({.classes = 1});
   metrics.add(found, truths, difficult);
-  const MetricsResult r = metrics.result();
+  const MapReport r = metrics.result();
   EXPECT_EQ(r.total.detections, 2);
   EXPECT_EQ(r.total.true_positives, 1);
   EXPECT_EQ(r.total.false_positives, 1);
-  EXPECT_NEAR(r.map.value(), 1, 1e-12);
-  EXPECT_NEAR(r.map50_95.value(), 1, 1e-12);
+  EXPECT_NEAR(r.map, 1, 1e-12);
+  EXPECT_NEAR(r.map50_95, 1, 1e-12);
 }
 
 TEST(metrics, iou_thresh_is_strict_for_map) {
@@ -143,8 +144,8 @@ TEST(metrics, iou_thresh_is_strict_for_map) {
   const Detection found[] = {one(inner, {.9f})};
   Metrics metrics({.classes = 1});
   metrics.add(found, truths);
-  EXPECT_EQ(metrics.result().map.value(), 0);
-  EXPECT_NEAR(metrics.result().map50_95.value(), .1, 1e-12);   // COCO takes not less than .5
+  EXPECT_EQ(metrics.result().map, 0);
+  EXPECT_NEAR(metrics.result().map50_95, .1, 1e-12);   // COCO takes not less than .5
 }
 
 TEST(metrics, at_most_100_detections_for_coco) {
@@ -153,8 +154,8 @@ TEST(metrics, at_most_100_detections_for_coco) {
   found.push_back(one(kA, {.5f}));
   const TruthBox truths[] = {{kA, 0}};
   metrics.add(found, truths);
-  EXPECT_EQ(metrics.result().map50_95.value(), 0);
-  EXPECT_NEAR(metrics.result().map.value(), 1.0 / 101, 1e-12);
+  EXPECT_EQ(metrics.result().map50_95, 0);
+  EXPECT_NEAR(metrics.result().map, 1.0 / 101, 1e-12);
 }
 
 TEST(metrics, refuses_other_points) {
@@ -259,7 +260,7 @@ TEST(metrics, equals_the_table_of_every_class_at_every_rank) {
       metrics.add(found[n], truths[n]);
       table.add(found[n], truths[n]);
     }
-    const MetricsResult r = metrics.result();
+    const MapReport r = metrics.result();
     double sum = 0;
     for (int c = 0; c < classes; ++c) {
       const double expected = table.ap(c, points);
@@ -267,7 +268,7 @@ TEST(metrics, equals_the_table_of_every_class_at_every_rank) {
       sum += expected;
     }
     EXPECT_GT(sum, 0);
-    EXPECT_NEAR(r.map.value(), sum / classes, 1e-12);
+    EXPECT_NEAR(r.map, sum / classes, 1e-12);
   }
 }
 
