@@ -296,7 +296,7 @@ def yolov4_tiny_bccd():
 
 
 def demo():
-    anchors = ((14, 14), (22, 22), (34, 34), (48, 48), (66, 66), (92, 92))
+    anchors = ((18, 18), (14, 34), (32, 30), (24, 57), (55, 46), (40, 91))
     net = Network(**short_recipe(160, 16, 0.002, 1200, 100))
     net.conv(16, 3, 2)
     net.conv(32, 3, 2)
@@ -305,15 +305,15 @@ def demo():
     net.conv(128, 3, 2)
     net.conv(128, 3)
     net.comment("head of stride 16")
-    net.head((3, 4, 5), anchors, 4, jitter=0.2, **HEAD_V4_TINY)
+    net.head((3, 4, 5), anchors, 6, jitter=0.2, **HEAD_V4_TINY)
     net.comment("head of stride 8, joined with layer 3")
     net.route(-3)
     net.conv(32)
     net.upsample()
     net.route(-1, 3)
     net.conv(64, 3)
-    net.head((0, 1, 2), anchors, 4, jitter=0.2, **HEAD_V4_TINY)
-    return net, net.file("The network of the demonstration: ten convolutions, two heads, 4 classes; trains in minutes on two cores.")
+    net.head((0, 1, 2), anchors, 6, jitter=0.2, **HEAD_V4_TINY)
+    return net, net.file("The network of the demonstration: ten convolutions, two heads, 6 classes; trains in minutes on two cores.")
 
 
 # File, network, and what is published: convolutions and the floats of the .weights file.

@@ -1,6 +1,7 @@
 #include "train/banner.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "train/memory_estimate.h"
 #include "train/schedule.h"
@@ -8,7 +9,12 @@
 namespace dn {
 namespace {
 
-std::string real(double value) { return concat(static_cast<float>(value)); }
+// Six significant digits; the last ones of a product of floats mean nothing.
+std::string real(double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::general, 6).ptr;
+  return std::string(text, end);
+}
 
 std::string policy_text(const NetSpec& net) {
   if (net.policy == "steps") {
@@ -69,6 +75,8 @@ double parameters(const RunFacts& f) {
   return static_cast<double>(count);
 }
 
+std::string count_text(double count) { return count >= 1e5 ? concat(fixed(count / 1e6, 2), " M") : fixed(count, 0); }
+
 double gflops(const RunFacts& f) {
   const Shape input = f.network.input(1);
   const std::vector<Shape> outputs = f.network.output_shapes(input);
@@ -89,7 +97,7 @@ std::vector<std::string> banner(const RunFacts& f) {
   const MemoryEstimate m = memory(f);
   const auto mib = [](size_t bytes) { return bytes_text(static_cast<double>(bytes)); };
   std::vector<std::string> lines;
-  lines.push_back(concat(run_name(f.options.cfg), ": ", f.network.layers().size(), " layers, ", fixed(parameters(f) / 1e6, 2), " M parameters, ",
+  lines.push_back(concat(run_name(f.options.cfg), ": ", f.network.layers().size(), " layers, ", count_text(parameters(f)), " parameters, ",
                          fixed(gflops(f), 3), " GFLOP forward per image"));
   lines.push_back(concat("device: ", f.device.description()));
   lines.push_back(weights_text(f));

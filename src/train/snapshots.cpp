@@ -31,7 +31,7 @@ std::string run_name(const fs::path& cfg) { return cfg.stem().string(); }
 fs::path output_folder(const std::string& written, const fs::path& near) {
   const fs::path beside = resolve_path(written, near);
   std::error_code code;
-  return fs::is_directory(beside, code) ? beside : fs::path(written);
+  return fs::exists(beside, code) ? beside : fs::path(written);
 }
 
 SnapshotRules SnapshotRules::from(const DataFile& data, int64_t max_batches) {

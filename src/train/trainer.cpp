@@ -80,6 +80,8 @@ Trainer::Trainer(const TrainOptions& options)
   load();
   const Head& head = *network_.heads().back();
   for (const std::string& line : summary(check_dataset(images_, head.classes(), head.max_truths(), device_.threads()))) log::say(line);
+  if (data_.classes > 0 && data_.classes != head.classes())
+    log::warn(concat(data_.file, ": classes = ", data_.classes, ", but the cfg's heads have ", head.classes(), ": labels of other classes are left out"));
   if (options_.map) open_validation(head.classes());
   const std::string name = run_name(options_.cfg);
   snapshots_ = std::make_unique<Snapshots>(network_, output_folder(data_.backup, data_.file), name,
