@@ -12,6 +12,9 @@ int main(int argc, char** argv) {
     std::cerr << "error: " << e.what() << std::endl;
   } catch (const std::bad_alloc&) {
     std::cerr << "error: out of memory; a smaller batch / subdivisions, width or height needs less" << std::endl;
+  } catch (const std::exception& e) {  // of the standard library: threads, file systems
+    std::cerr << "error: " << e.what() << std::endl;
+    return 1;
   }
   return 2;
 }

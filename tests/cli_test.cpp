@@ -76,9 +76,11 @@ class Running {
 
 std::string tiny_cfg(int max_batches, const std::string& more_net = {}, const std::string& more_head = {}) {
   const std::string conv = "[convolutional]\nbatch_normalize=1\nsize=3\nstride=2\npad=1\nactivation=leaky\nfilters=";
-  return concat("[net]\nbatch=4\nsubdivisions=2\nwidth=64\nheight=64\nchannels=3\nlearning_rate=.001\nburn_in=2\npolicy=steps\nsteps=100\nscales=.1\nmax_batches=",
-                max_batches, "\n", more_net, conv, "8\n", conv, "8\n", conv, "16\n",
-                "[convolutional]\nsize=1\nfilters=33\nactivation=linear\n[yolo]\nmask=0,1,2\nanchors=8,8, 16,16, 32,32\nclasses=6\nnum=3\n", more_head);
+  return concat(
+      "[net]\nbatch=4\nsubdivisions=2\nwidth=64\nheight=64\nchannels=3\nlearning_rate=.001\nburn_in=2\npolicy=steps\nsteps=100\nscales=.1\nmax_"
+      "batches=",
+      max_batches, "\n", more_net, conv, "8\n", conv, "8\n", conv, "16\n",
+      "[convolutional]\nsize=1\nfilters=33\nactivation=linear\n[yolo]\nmask=0,1,2\nanchors=8,8, 16,16, 32,32\nclasses=6\nnum=3\n", more_head);
 }
 
 // One folder for the whole suite, with a small synthetic data set.
@@ -109,9 +111,18 @@ class Cli : public ::testing::Test {
 TEST_F(Cli, help_for_every_command) {
   const Finished all = run({"help"});
   EXPECT_EQ(all.code, 0);
-  for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{
-           {"detector", "train"}, {"detector", "test"}, {"detector", "map"}, {"detector", "valid"}, {"detector", "recall"}, {"detector", "calc_anchors"},
-           {"partial"}, {"describe"}, {"synth"}, {"demo"}, {"help"}, {"version"}}) {
+  for (const std::vector<std::string>& verb : std::vector<std::vector<std::string>>{{"detector", "train"},
+                                                                                    {"detector", "test"},
+                                                                                    {"detector", "map"},
+                                                                                    {"detector", "valid"},
+                                                                                    {"detector", "recall"},
+                                                                                    {"detector", "calc_anchors"},
+                                                                                    {"partial"},
+                                                                                    {"describe"},
+                                                                                    {"synth"},
+                                                                                    {"demo"},
+                                                                                    {"help"},
+                                                                                    {"version"}}) {
     std::vector<std::string> words = verb;
     words.push_back("--help");
     const Finished one = run(words);
@@ -168,7 +179,8 @@ TEST_F(Cli, training_leaves_its_lines_and_files) {
   EXPECT_NE(result.out.find("4 images per update = 2 x 2"), std::string::npos);
   EXPECT_NE(result.out.find("mean average precision (mAP@0.50)"), std::string::npos);
   EXPECT_NE(result.err.find("-dont_show changes nothing"), std::string::npos);
-  for (const char* name : {"set/backup/tiny.v1_final.weights", "set/backup/tiny.v1_best.weights", "set/backup/metrics.jsonl", "chart.png", "chart_tiny.v1.png"})
+  for (const char* name :
+       {"set/backup/tiny.v1_final.weights", "set/backup/tiny.v1_best.weights", "set/backup/metrics.jsonl", "chart.png", "chart_tiny.v1.png"})
     EXPECT_TRUE(fs::exists(file(name))) << name;
   std::vector<std::string> events;
   for (const std::string& text : read_lines(file("set/backup/metrics.jsonl"))) {

@@ -48,11 +48,11 @@ int calc_anchors(const Arguments& arguments) {
   const AnchorResult result = find_anchors(read_boxes(images, data.classes > 0 ? data.classes : kAnyClass), options);
   write_file("anchors.txt", anchors_text(result, options));
   write_file("counters_per_class.txt", counters_text(result));
-  log::say(concat("num_of_clusters = ", options.clusters, ", width = ", options.width, ", height = ", options.height, "; ", result.boxes, " boxes of ",
-                  images.size(), " images", result.skipped > 0 ? concat(", ", result.skipped, " left out") : ""));
+  log::say(concat("num_of_clusters = ", options.clusters, ", width = ", options.width, ", height = ", options.height, "; ", result.boxes,
+                  " boxes of ", images.size(), " images", result.skipped > 0 ? concat(", ", result.skipped, " left out") : ""));
   log::say(concat("anchors = ", trim(anchors_text(result, options))));
-  log::say(concat("avg IoU = ", fixed(100 * result.mean_iou, 2), " %, boxes that an anchor overlaps by more than half: ",
-                  fixed(100 * result.best_possible_recall, 2), " %"));
+  log::say(concat("avg IoU = ", fixed(100 * result.mean_iou, 2),
+                  " %, boxes that an anchor overlaps by more than half: ", fixed(100 * result.best_possible_recall, 2), " %"));
   log::say(concat("counters_per_class = ", trim(counters_text(result))));
   log::say("saved: anchors.txt, counters_per_class.txt");
   return 0;

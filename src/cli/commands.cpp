@@ -54,11 +54,14 @@ constexpr Option kDemo[] = {
     {"seed", "N", "1", "seed of everything"},
 };
 
+constexpr std::span<const Option> kNone;
+
 constexpr Command kCommands[] = {
     {"detector train", "DATA CFG [WEIGHTS]", 2, 3, "train a detector", kTrain, train,
-     "DATA names the lists of images, the class names and the folder for snapshots. WEIGHTS, when given, are where the network starts: a snapshot goes "
-     "on\nwhere it was taken, a pretrained part (NAME.conv.N) gives its layers. Snapshots: NAME_last, NAME_<iteration>, NAME_best, NAME_final.weights,\n"
-     "NAME being the cfg's. SIGINT and SIGTERM end the run after the current iteration and write NAME_last.weights."},
+     "DATA names the lists of images, the class names and the folder for snapshots. WEIGHTS, when given, are where the network starts:\n"
+     "a snapshot goes on where it was taken, a pretrained part (NAME.conv.N) gives its layers. Snapshots: NAME_last, NAME_<iteration>,\n"
+     "NAME_best and NAME_final.weights, NAME being the cfg's. SIGINT and SIGTERM end the run after the current iteration and write\n"
+     "NAME_last.weights."},
     {"detector test", "DATA CFG WEIGHTS [IMAGE...]", 3, -1, "find objects in images", kTest, test,
      "Writes predictions.jpg, or predictions_NAME.jpg for each of several images, in the working directory."},
     {"detector map", "DATA CFG WEIGHTS", 3, 3, "mean average precision over the validation list", kMap, map, {}},
@@ -66,13 +69,13 @@ constexpr Command kCommands[] = {
      "The format is eval= in DATA: voc, coco, bdd, kitti or imagenet; files go to the folder results=."},
     {"detector recall", "DATA CFG WEIGHTS", 3, 3, "recall of the boxes over the validation list, classes aside", kRecall, recall, {}},
     {"detector calc_anchors", "DATA", 1, 1, "cluster the boxes of the training labels into anchors", kAnchors, calc_anchors, {}},
-    {"partial", "CFG WEIGHTS OUT N", 4, 4, "write the first N layers of a weights file", {}, partial,
+    {"partial", "CFG WEIGHTS OUT N", 4, 4, "write the first N layers of a weights file", kNone, partial,
      "The result is a pretrained part for `detector train` with another cfg whose first N layers are the same."},
-    {"describe", "CFG|SECTION", 1, 1, "layers, parameters, arithmetic and memory of a cfg; or the keys of a section", {}, describe, {}},
+    {"describe", "CFG|SECTION", 1, 1, "layers, parameters, arithmetic and memory of a cfg; or the keys of a section", kNone, describe, {}},
     {"synth", "OUT", 1, 1, "draw a labelled data set of scenes to train on", kSynth, synth, {}},
     {"demo", "", 0, 0, "draw images, train a small network on them, evaluate it, show what it finds", kDemo, demo, {}},
-    {"help", "[COMMAND]", 0, -1, "this list, or one command", {}, help, {}},
-    {"version", "", 0, 0, "version and machine", {}, version, {}},
+    {"help", "[COMMAND]", 0, -1, "this list, or one command", kNone, help, {}},
+    {"version", "", 0, 0, "version and machine", kNone, version, {}},
 };
 
 constexpr Option kGlobal[] = {
@@ -81,8 +84,8 @@ constexpr Option kGlobal[] = {
     {"strict", "", "", "unknown keys in cfg and data files are errors, not warnings"},
 };
 
-constexpr std::string_view kNoWindow = "no windows are opened", kNoGpu = "this program computes on the CPU", kNoStream = "nothing is served over the network",
-                           kNoVideo = "there is no video demonstration";
+constexpr std::string_view kNoWindow = "no windows are opened", kNoGpu = "this program computes on the CPU",
+                           kNoStream = "nothing is served over the network", kNoVideo = "there is no video demonstration";
 constexpr InertOption kInert[] = {
     {"dont_show", "", kNoWindow},
     {"show", "", kNoWindow},

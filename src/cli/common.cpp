@@ -54,7 +54,8 @@ Network load_model(const fs::path& cfg, const fs::path& weights) {
   network.params().initialize(1);
   const WeightsInfo info = load_weights(network, weights);
   if (!info.complete())
-    fail(weights.string(), ": holds ", info.loaded, " of the ", info.layers, " layers of ", cfg.string(), ": expected all (this looks like a "
+    fail(weights.string(), ": holds ", info.loaded, " of the ", info.layers, " layers of ", cfg.string(),
+         ": expected all (this looks like a "
          "pretrained part, good for `detector train` only)");
   return network;
 }

@@ -54,7 +54,7 @@ int demo(const Arguments& arguments) {
   options.seed = scenes.seed;
   options.device = device_options(arguments);
   options.chart_folder = out;
-  Network::from_cfg(cfg);   // a wrong cfg is said before images are drawn
+  Network::from_cfg(cfg);  // a wrong cfg is said before images are drawn
   make_synthetic_dataset(out, scenes);
   Trainer trainer(options);
   try {

@@ -42,8 +42,8 @@ void layer_table(const Network& network) {
                     cell(outputs[static_cast<size_t>(layer->index())].text(), 20), cell(count ? concat(count) : "", 12, true),
                     cell(mine > 0 ? fixed(mine, 3) : "", 10, true)));
   }
-  log::say(concat("total: ", network.layers().size(), " layers, ", parameters, " parameters (", mib(parameters * sizeof(float)), "), ", fixed(flops, 3),
-                  " GFLOP forward per image, about ", fixed(3 * flops, 3), " per trained image"));
+  log::say(concat("total: ", network.layers().size(), " layers, ", parameters, " parameters (", mib(parameters * sizeof(float)), "), ",
+                  fixed(flops, 3), " GFLOP forward per image, about ", fixed(3 * flops, 3), " per trained image"));
 }
 
 void say_memory(std::string_view title, const MemoryEstimate& m, const PlanReport& report) {
@@ -97,8 +97,8 @@ int describe_section(std::string section) {
     std::vector<std::string_view> names = {"net"};
     for (const LayerType& t : layer_types()) names.push_back(t.name);
     const std::string_view near = nearest_name(section, names);
-    fail("describe ", section, ": neither a file nor a section type", near.empty() ? "" : concat("; did you mean '", near, "'?"), "; section types: ",
-         join(std::vector<std::string>(names.begin(), names.end()), ", "));
+    fail("describe ", section, ": neither a file nor a section type", near.empty() ? "" : concat("; did you mean '", near, "'?"),
+         "; section types: ", join(std::vector<std::string>(names.begin(), names.end()), ", "));
   }
   log::say(concat("[", type->name, "]"));
   key_table(type->keys());

@@ -45,7 +45,8 @@ std::vector<std::string> detection_lines(const ImageDetections& image, const Nam
     const int best = best_class(*d, names, threshold);
     if (best < 0) continue;
     const auto line = [&](size_t c) {
-      return concat(names[c], ": ", fixed(100 * static_cast<double>(d->prob[c]), 0), "%", extended ? box_text(d->box, image.width, image.height) : "");
+      return concat(names[c], ": ", fixed(100 * static_cast<double>(d->prob[c]), 0), "%",
+                    extended ? box_text(d->box, image.width, image.height) : "");
     };
     lines.push_back(line(static_cast<size_t>(best)));
     for (size_t c = 0; c < d->prob.size(); ++c)

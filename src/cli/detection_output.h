@@ -10,7 +10,7 @@ namespace dn::cli {
 
 using Names = std::vector<std::string>;
 
-bool hidden(const std::string& name);   // a class whose name begins with dont_show
+bool hidden(const std::string& name);  // a class whose name begins with dont_show
 
 // "name: NN%" lines by left edge, further classes of a box above the threshold on lines of their own; with `extended` the box in pixels behind it.
 std::vector<std::string> detection_lines(const ImageDetections& image, const Names& names, float threshold, bool extended);

@@ -12,7 +12,9 @@ constexpr float kRecallThreshold = .001f, kRecallNms = .4f;
 
 struct Setup {
   Setup(const Arguments& arguments, const ValidationOptions& options)
-      : files(model_files(arguments.positional)), network(load_model(files.cfg, *files.weights)), device(device_options(arguments)),
+      : files(model_files(arguments.positional)),
+        network(load_model(files.cfg, *files.weights)),
+        device(device_options(arguments)),
         validation(read_data_file(files.data), last_head(network).classes(), options) {}
   static const Head& last_head(const Network& network) {
     if (network.heads().empty()) fail(network.file(), ": no detection head; expected [yolo] or another head");

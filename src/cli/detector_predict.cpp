@@ -15,10 +15,10 @@ namespace {
 
 struct Request {
   std::vector<std::string> images;
-  size_t drawn = 0;        // of them, the first so many get a picture
+  size_t drawn = 0;  // of them, the first so many get a picture
   float threshold = .25f;
   bool extended = false, save_labels = false;
-  std::string json;        // file; empty: none
+  std::string json;  // file; empty: none
 };
 
 Request read_request(const Arguments& arguments, const ModelFiles& files) {
@@ -67,7 +67,7 @@ int test(const Arguments& arguments) {
   Network network = load_model(files.cfg, *files.weights);
   cpu::Device device(device_options(arguments));
   EvaluatorOptions options = evaluator_options(network, device, request.images.size());
-  if (request.drawn == request.images.size()) options.mini_batch = 1;   // the time of each image is what people look at
+  if (request.drawn == request.images.size()) options.mini_batch = 1;  // the time of each image is what people look at
   options.threshold = request.threshold;
   options.letter_box |= arguments.has("letter_box");
   Evaluator evaluator(network, device, options);

@@ -33,7 +33,7 @@ Corners pixel_corners(const Box& box, int width, int height) {
 
 struct Context {
   fs::path folder;
-  std::string base;          // -out; empty: the format's own
+  std::string base;  // -out; empty: the format's own
   Names names;
   std::vector<int> numbers;  // category number of each class
 };
@@ -76,7 +76,7 @@ class VocWriter : public ResultWriter {
   }
 
  private:
-  std::vector<std::string> rows_;   // per class; one open file per class would not do for thousands
+  std::vector<std::string> rows_;  // per class; one open file per class would not do for thousands
 };
 
 // The benchmark's own number of an image: the last run of digits in its name (COCO_val2014_000000000042 -> 42).
@@ -100,10 +100,16 @@ class JsonWriter : public ResultWriter {
     each(found, [&](size_t c, double prob, const Corners& b) {
       nlohmann::ordered_json row;
       if (coco_)
-        row = {{"image_id", number}, {"category_id", context_.numbers[c]}, {"bbox", {b.left, b.top, b.right - b.left, b.bottom - b.top}}, {"score", prob}};
+        row = {{"image_id", number},
+               {"category_id", context_.numbers[c]},
+               {"bbox", {b.left, b.top, b.right - b.left, b.bottom - b.top}},
+               {"score", prob}};
       else
-        row = {{"name", fs::path(path).filename().string()}, {"category", context_.names[c]}, {"timestamp", 1000},
-               {"bbox", {b.left, b.top, b.right, b.bottom}}, {"score", prob}};
+        row = {{"name", fs::path(path).filename().string()},
+               {"category", context_.names[c]},
+               {"timestamp", 1000},
+               {"bbox", {b.left, b.top, b.right, b.bottom}},
+               {"score", prob}};
       file_.write(first_ ? "\n" : ",\n");
       first_ = false;
       file_.write(row.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
@@ -170,7 +176,8 @@ std::vector<int> category_numbers(const DataFile& data, size_t classes) {
   }
   constexpr int kLeftOut[] = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83};
   for (int number = 1; numbers.size() < classes; ++number)
-    if (data.eval != "coco" || classes != 80 || std::find(std::begin(kLeftOut), std::end(kLeftOut), number) == std::end(kLeftOut)) numbers.push_back(number);
+    if (data.eval != "coco" || classes != 80 || std::find(std::begin(kLeftOut), std::end(kLeftOut), number) == std::end(kLeftOut))
+      numbers.push_back(number);
   return numbers;
 }
 

@@ -9,7 +9,7 @@ namespace dn::cli {
 namespace {
 
 struct Known {
-  std::string_view name, value;   // as documented
+  std::string_view name, value;  // as documented
 };
 
 // Every option of every command: an option's arity must be known before the command is.
@@ -23,7 +23,7 @@ std::vector<Known> all_options(const Table& table) {
 }
 
 bool is_option(const std::string& word) {
-  return word.size() > 1 && word[0] == '-' && !parse_real(word);   // "-1" is a number
+  return word.size() > 1 && word[0] == '-' && !parse_real(word);  // "-1" is a number
 }
 
 const Command* find_command(const Table& table, const std::vector<std::string>& words, size_t& used) {
@@ -48,7 +48,8 @@ const Command* find_command(const Table& table, const std::vector<std::string>& 
     if (parts.size() > 1 && canonical(parts[0]) == canonical(words[0])) seconds.push_back(parts[1]);
   }
   const bool group = !seconds.empty();
-  if (group && words.size() < 2) fail(words[0], ": a verb is missing; expected one of ", [&] {
+  if (group && words.size() < 2)
+    fail(words[0], ": a verb is missing; expected one of ", [&] {
       std::vector<std::string> names(seconds.begin(), seconds.end());
       return join(names, ", ");
     }());
@@ -64,9 +65,10 @@ struct Given {
 };
 
 // Splits the words into options (with their values) and positional words.
-void sort_words(const std::vector<Known>& all, std::span<const std::string> words, std::vector<Given>& options, std::vector<std::string>& positional) {
+void sort_words(const std::vector<Known>& all, std::span<const std::string> words, std::vector<Given>& options,
+                std::vector<std::string>& positional) {
   for (size_t i = 0; i < words.size(); ++i) {
-    const std::string word(trim(words[i]));   // scripts with CRLF ends leave a CR behind
+    const std::string word(trim(words[i]));  // scripts with CRLF ends leave a CR behind
     if (!is_option(word)) {
       if (!word.empty()) positional.push_back(word);
       continue;
@@ -77,7 +79,8 @@ void sort_words(const std::vector<Known>& all, std::span<const std::string> word
     if (known == all.end()) {
       std::vector<std::string_view> names;
       for (const Known& k : all) names.push_back(k.name);
-      const std::string_view near = nearest_name(written.substr(written.find_first_not_of('-') == std::string::npos ? 0 : written.find_first_not_of('-')), names);
+      const std::string_view near =
+          nearest_name(written.substr(written.find_first_not_of('-') == std::string::npos ? 0 : written.find_first_not_of('-')), names);
       fail(written, ": unknown option", near.empty() ? "" : concat("; did you mean '-", near, "'?"));
     }
     Given given{written, {}, &*known};

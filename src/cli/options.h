@@ -40,7 +40,7 @@ struct InertOption {
 
 struct Table {
   std::span<const Command> commands;
-  std::span<const Option> global;       // of every command
+  std::span<const Option> global;  // of every command
   std::span<const InertOption> inert;
 };
 
@@ -49,18 +49,18 @@ class Arguments {
  public:
   const Command* command = nullptr;
   bool help = false;
-  std::vector<std::string> positional;   // behind the command's own words
-  std::vector<std::string> notes;        // accepted options that change nothing, one sentence each
+  std::vector<std::string> positional;  // behind the command's own words
+  std::vector<std::string> notes;       // accepted options that change nothing, one sentence each
 
-  bool has(std::string_view name) const;                        // given by the user
-  std::string text(std::string_view name) const;                // given or default
-  int64_t integer(std::string_view name, int64_t min, int64_t max) const;   // Error outside [min, max]
+  bool has(std::string_view name) const;                                   // given by the user
+  std::string text(std::string_view name) const;                           // given or default
+  int64_t integer(std::string_view name, int64_t min, int64_t max) const;  // Error outside [min, max]
   double real(std::string_view name, double min, double max) const;
 
  private:
   friend Arguments parse(const Table&, std::span<const std::string>);
   const Option& option(std::string_view name) const;
-  std::vector<std::pair<std::string, std::string>> given_;      // canonical name, value
+  std::vector<std::pair<std::string, std::string>> given_;  // canonical name, value
   std::vector<const Option*> known_;
 };
 
@@ -73,6 +73,6 @@ std::string help_text(const Table& table);
 std::string help_text(const Table& table, const Command& command);
 std::string help_text(const Table& table, std::span<const std::string> words);
 
-std::string canonical(std::string_view name);   // lower case without '_' and '-'
+std::string canonical(std::string_view name);  // lower case without '_' and '-'
 
 }  // namespace dn::cli

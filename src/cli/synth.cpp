@@ -1,7 +1,7 @@
 // synth OUT: a labelled data set of drawn scenes.
+#include "data/synth.h"
 #include "base/log.h"
 #include "cli/common.h"
-#include "data/synth.h"
 
 namespace dn::cli {
 

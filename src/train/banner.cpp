@@ -33,8 +33,7 @@ std::string policy_text(const NetSpec& net) {
 }
 
 std::string weights_text(const RunFacts& f) {
-  if (!f.weights)
-    return concat("weights: random, seed ", f.options.seed);
+  if (!f.weights) return concat("weights: random, seed ", f.options.seed);
   const WeightsInfo& w = *f.weights;
   const std::string name = f.options.weights->string();
   if (!w.complete())
@@ -52,8 +51,8 @@ std::string batch_text(const RunFacts& f) {
   const NetSpec& net = f.network.spec();
   const int64_t per_epoch = static_cast<int64_t>((f.images + static_cast<size_t>(net.batch) - 1) / static_cast<size_t>(net.batch));
   return concat(net.batch, " images per update = ", net.subdivisions, " x ", net.mini_batch(), " (batch normalization sees ", net.mini_batch(),
-                "); one epoch = ", f.images, " images = ", per_epoch, per_epoch == 1 ? " update" : " updates", "; ",
-                net.max_batches - f.start, " updates to go, ends after epoch ", fixed(epochs(f, net.max_batches), 1));
+                "); one epoch = ", f.images, " images = ", per_epoch, per_epoch == 1 ? " update" : " updates", "; ", net.max_batches - f.start,
+                " updates to go, ends after epoch ", fixed(epochs(f, net.max_batches), 1));
 }
 
 std::string rate_text(const NetSpec& net) {
@@ -104,8 +103,9 @@ std::vector<std::string> banner(const RunFacts& f) {
   lines.push_back(size_text(f));
   lines.push_back(batch_text(f));
   lines.push_back(rate_text(net));
-  lines.push_back(concat("memory: about ", mib(m.total()), " (activations ", mib(m.arena), ", ", mib(f.plan.everything_live), " without reuse; parameters, gradients, momentum ",
-                         mib(m.parameters + m.gradients + m.momentum), "; batches ", mib(m.batches), ")"));
+  lines.push_back(concat("memory: about ", mib(m.total()), " (activations ", mib(m.arena), ", ", mib(f.plan.everything_live),
+                         " without reuse; parameters, gradients, momentum ", mib(m.parameters + m.gradients + m.momentum), "; batches ",
+                         mib(m.batches), ")"));
   if (const int frozen = f.network.frozen_layers(f.start); frozen > 0) lines.push_back(concat("frozen: layers 0 to ", frozen - 1));
   lines.push_back(concat("snapshots and metrics.jsonl: ", f.backup.string(),
                          f.next_map >= 0 ? concat("; first mAP after iteration ", f.next_map) : "; no mAP during training (-map)"));

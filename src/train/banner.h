@@ -12,12 +12,12 @@ struct RunFacts {
   const Network& network;
   const cpu::Device& device;
   const Resizer& resizer;
-  size_t images = 0;                  // in the training list
-  int64_t start = 0;                  // iterations already done
+  size_t images = 0;  // in the training list
+  int64_t start = 0;  // iterations already done
   const WeightsInfo* weights = nullptr;
-  PlanReport plan;                    // of the size the run starts with
+  PlanReport plan;  // of the size the run starts with
   fs::path backup;
-  int64_t next_map = -1;              // negative: no evaluation during training
+  int64_t next_map = -1;  // negative: no evaluation during training
 };
 
 std::vector<std::string> banner(const RunFacts& facts);

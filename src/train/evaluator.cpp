@@ -36,13 +36,16 @@ void keep_probable(std::vector<Detection>& detections, bool objectness_only) {
 
 struct Evaluator::Prepared {
   size_t first = 0, count = 0;
-  PixelFloats pixels;                 // [mini_batch,C,H,W]; what is not read is 0
-  std::vector<InferenceImage> frames;   // sizes and placement; without pixels
+  PixelFloats pixels;                  // [mini_batch,C,H,W]; what is not read is 0
+  std::vector<InferenceImage> frames;  // sizes and placement; without pixels
   std::vector<std::string> errors;
 };
 
 Evaluator::Evaluator(Network& network, cpu::Device& device, const EvaluatorOptions& options)
-    : network_(network), device_(device), options_(options), classes_(common_classes(network)),
+    : network_(network),
+      device_(device),
+      options_(options),
+      classes_(common_classes(network)),
       plan_(network, device, network.input(options.mini_batch), PlanOptions{}) {}
 
 Evaluator::~Evaluator() = default;
@@ -62,8 +65,8 @@ Evaluator::Prepared Evaluator::prepare(const std::vector<std::string>& paths, si
       try {
         const Image image = load_image(paths[first + i], input.c);
         fill_network_input(image, input.w, input.h, options_.letter_box, result.pixels.data() + i * input.per_image());
-        result.frames[i] = {{}, image.width, image.height, input.w, input.h,
-                            place_image(image.width, image.height, input.w, input.h, options_.letter_box)};
+        result.frames[i] = {{},      image.width, image.height,
+                            input.w, input.h,     place_image(image.width, image.height, input.w, input.h, options_.letter_box)};
       } catch (const std::exception& e) {
         result.errors[i] = e.what();
       }

@@ -12,9 +12,9 @@
 namespace dn {
 
 struct EvaluatorOptions {
-  int mini_batch = 4;          // images per forward pass
-  float threshold = .005f;     // objectness and class probability at or below it are dropped
-  float nms = .45f;            // overlap above which the weaker of two boxes of a class goes; 0: no suppression
+  int mini_batch = 4;            // images per forward pass
+  float threshold = .005f;       // objectness and class probability at or below it are dropped
+  float nms = .45f;              // overlap above which the weaker of two boxes of a class goes; 0: no suppression
   bool objectness_only = false;  // class probabilities are left out: prob has one entry, the objectness
   bool letter_box = false;
   int decode_threads = 1;

@@ -61,19 +61,25 @@ void MetricsFile::write(std::string_view event, ordered_json object) {
 
 ordered_json to_json(const IterationNumbers& n) {
   const double total = n.seconds + n.load_wait;
-  ordered_json object = {{"iteration", n.iteration},       {"loss", n.loss},
-                         {"avg_loss", n.average_loss},     {"rate", n.rate},
-                         {"images", n.images},             {"images_per_s", total > 0 ? n.batch / total : 0.0},
-                         {"seconds", n.seconds},           {"load_wait_s", n.load_wait},
-                         {"width", n.width},               {"height", n.height},
+  ordered_json object = {{"iteration", n.iteration},
+                         {"loss", n.loss},
+                         {"avg_loss", n.average_loss},
+                         {"rate", n.rate},
+                         {"images", n.images},
+                         {"images_per_s", total > 0 ? n.batch / total : 0.0},
+                         {"seconds", n.seconds},
+                         {"load_wait_s", n.load_wait},
+                         {"width", n.width},
+                         {"height", n.height},
                          {"gradient_norm", n.gradient_norm}};
   if (n.skipped) object["skipped"] = true;
   ordered_json heads = ordered_json::array();
   for (const HeadNumbers& head : n.heads) {
     const LossReport& sum = head.sum;
-    ordered_json one = {{"layer", head.layer},   {"cost", sum.cost},           {"assigned", sum.assigned},
-                        {"truths", sum.truths},  {"rewritten", sum.rewritten}, {"class_loss", sum.class_loss},
-                        {"iou_loss", sum.iou_loss}, {"total_loss", sum.total_loss}};
+    ordered_json one = {{"layer", head.layer},        {"cost", sum.cost},
+                        {"assigned", sum.assigned},   {"truths", sum.truths},
+                        {"rewritten", sum.rewritten}, {"class_loss", sum.class_loss},
+                        {"iou_loss", sum.iou_loss},   {"total_loss", sum.total_loss}};
     one["avg_iou"] = sum.assigned > 0 ? ordered_json(sum.iou_sum / static_cast<double>(sum.assigned)) : ordered_json(nullptr);
     heads.push_back(std::move(one));
   }

@@ -14,18 +14,18 @@ namespace dn {
 
 struct HeadNumbers {
   int layer = 0;
-  LossReport sum;     // over the batch
+  LossReport sum;  // over the batch
 };
 
 struct IterationNumbers {
-  int64_t iteration = 0;       // updates done, this one included
+  int64_t iteration = 0;  // updates done, this one included
   double loss = 0, average_loss = 0, rate = 0;
-  double seconds = 0;          // of the training step; without the wait for data
-  double load_wait = 0;        // seconds waited for the loader
-  int64_t images = 0;          // seen so far
+  double seconds = 0;    // of the training step; without the wait for data
+  double load_wait = 0;  // seconds waited for the loader
+  int64_t images = 0;    // seen so far
   int batch = 0, width = 0, height = 0;
   double gradient_norm = 0;
-  bool skipped = false;        // the update was left out
+  bool skipped = false;  // the update was left out
   std::vector<HeadNumbers> heads;
 };
 
@@ -45,7 +45,10 @@ class TimeLeft {
 class AverageLoss {
  public:
   double update(double loss);
-  void start_from(double value) { value_ = value; set_ = true; }
+  void start_from(double value) {
+    value_ = value;
+    set_ = true;
+  }
 
  private:
   double value_ = 0;

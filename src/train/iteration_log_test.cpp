@@ -67,7 +67,7 @@ TEST(iteration_log, metrics_are_one_json_object_a_line) {
   EXPECT_EQ(first["run"], "net");
   EXPECT_TRUE(first["loss"].is_null());
   EXPECT_DOUBLE_EQ(first["images_per_s"], 64 / 2.5);
-  EXPECT_TRUE(first["heads"][0]["avg_iou"].is_null());   // nothing assigned: no NaN
+  EXPECT_TRUE(first["heads"][0]["avg_iou"].is_null());  // nothing assigned: no NaN
   EXPECT_EQ(second["map"], .25);
   fs::remove(path);
 }
@@ -82,7 +82,7 @@ TEST(iteration_log, history_of_a_resumed_run) {
     mine.write("map", {{"iteration", 5}, {"map", .7}});
     mine.write("map", {{"iteration", 9}, {"map", .9}});
     other.write("map", {{"iteration", 3}, {"map", .99}});
-    mine.write("start", {{"iteration", 6}});     // went back to iteration 6
+    mine.write("start", {{"iteration", 6}});  // went back to iteration 6
     for (int i = 7; i <= 8; ++i) mine.write("iteration", to_json(numbers(i, 100 + i)));
   }
   const RunHistory history = read_history(path, "net", 8);
@@ -109,14 +109,14 @@ TEST(snapshots, rules_of_the_family) {
   EXPECT_FALSE(rules.numbered_due(999, 0));
   EXPECT_TRUE(rules.numbered_due(1000, 0));
   EXPECT_FALSE(rules.numbered_due(1000, 1000));
-  EXPECT_TRUE(rules.numbered_due(2003, 1000));   // a multiple was missed
+  EXPECT_TRUE(rules.numbered_due(2003, 1000));  // a multiple was missed
   EXPECT_TRUE(rules.last_due(100, 0));
   EXPECT_FALSE(rules.last_due(150, 100));
   EXPECT_TRUE(rules.last_due(201, 100));
   data.saveweights = 50;
   rules = SnapshotRules::from(data, 6000);
   EXPECT_EQ(rules.numbered, 50);
-  EXPECT_EQ(rules.last, 0);                      // savelast 100 is not more often
+  EXPECT_EQ(rules.last, 0);  // savelast 100 is not more often
 }
 
 }  // namespace

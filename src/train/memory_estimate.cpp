@@ -5,7 +5,7 @@
 namespace dn {
 namespace {
 
-constexpr size_t kProcess = size_t{40} << 20;   // measured: code, oneDNN's generated kernels, stacks, list of images
+constexpr size_t kProcess = size_t{40} << 20;  // measured: code, oneDNN's generated kernels, stacks, list of images
 
 size_t weight_bytes(const Network& network) {
   size_t floats = 0;

@@ -6,17 +6,17 @@
 namespace dn {
 
 struct MemoryEstimate {
-  size_t arena = 0;          // activations, their gradients, scratch: one plan
+  size_t arena = 0;  // activations, their gradients, scratch: one plan
   size_t parameters = 0, gradients = 0, momentum = 0;
-  size_t packed = 0;         // weights as the convolution primitives want them, forward and backward
-  size_t batches = 0;        // loader: the batch in work and the one ahead
-  size_t process = 0;        // program, libraries, threads, decoders
+  size_t packed = 0;   // weights as the convolution primitives want them, forward and backward
+  size_t batches = 0;  // loader: the batch in work and the one ahead
+  size_t process = 0;  // program, libraries, threads, decoders
   size_t total() const { return arena + parameters + gradients + momentum + packed + batches + process; }
 };
 
 MemoryEstimate estimate_training(const Network& network, const PlanReport& plan, int width, int height, int loader_prefetch = 1);
 MemoryEstimate estimate_inference(const Network& network, const PlanReport& plan, int images);
 
-size_t peak_resident_bytes();   // of this process so far
+size_t peak_resident_bytes();  // of this process so far
 
 }  // namespace dn

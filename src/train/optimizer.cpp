@@ -39,8 +39,7 @@ std::vector<Piece> cut(const ParamStore& params, int frozen_layers) {
 
 }  // namespace
 
-Optimizer::Optimizer(ParamStore& params, OptimizerOptions options)
-    : params_(params), options_(std::move(options)), velocity_(params.count(), 0.f) {
+Optimizer::Optimizer(ParamStore& params, OptimizerOptions options) : params_(params), options_(std::move(options)), velocity_(params.count(), 0.f) {
   ensure(options_.batch > 0, "a batch has images");
 }
 

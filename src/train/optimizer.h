@@ -18,8 +18,8 @@ namespace dn {
 
 struct OptimizerOptions {
   double momentum = .9, decay = .0005;
-  int batch = 1;                     // B, images per update
-  std::vector<float> layer_scale;    // per layer, factor on the rate; missing: 1
+  int batch = 1;                   // B, images per update
+  std::vector<float> layer_scale;  // per layer, factor on the rate; missing: 1
   int threads = 1;
 };
 
@@ -32,7 +32,7 @@ struct UpdateReport {
 
 class Optimizer {
  public:
-  Optimizer(ParamStore& params, OptimizerOptions options);   // momentum starts at zero
+  Optimizer(ParamStore& params, OptimizerOptions options);  // momentum starts at zero
   // Before the first forward pass of a batch: remembers the rolling statistics for the case that the batch must be left out.
   void begin_batch();
   // Layers with an index below `frozen_layers` keep their weights and their momentum.

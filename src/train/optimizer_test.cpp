@@ -88,7 +88,7 @@ TEST(optimizer, running_statistics_and_frozen_layers_stay) {
 
 TEST(optimizer, leaves_out_a_batch_with_a_broken_gradient) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    for (const bool bias : {true, false}) {   // a bias, or the last weight of layer 0: in the SIMD tail
+    for (const bool bias : {true, false}) {  // a bias, or the last weight of layer 0: in the SIMD tail
       ParamStore params = small_store();
       const size_t at = bias ? 2 : params.segments()[3].offset + 36;
       Optimizer optimizer(params, {.9, .0005, 4, {}, 2});
@@ -98,7 +98,7 @@ TEST(optimizer, leaves_out_a_batch_with_a_broken_gradient) {
       const std::vector<float> values(params.values().begin(), params.values().end());
       const std::vector<float> velocity(optimizer.velocity().begin(), optimizer.velocity().end());
       optimizer.begin_batch();
-      params.values()[params.segments()[1].offset + 2] = bad;   // what a forward pass over broken activations does to a running mean
+      params.values()[params.segments()[1].offset + 2] = bad;  // what a forward pass over broken activations does to a running mean
       params.grads()[at] = bad;
       const UpdateReport report = optimizer.update(.01);
       EXPECT_FALSE(report.applied);

@@ -26,7 +26,7 @@ class PlanCache {
   Network& network_;
   cpu::Device& device_;
   size_t capacity_;
-  std::list<Entry> plans_;   // most recently used first
+  std::list<Entry> plans_;  // most recently used first
 };
 
 }  // namespace dn

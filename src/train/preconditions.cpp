@@ -17,10 +17,10 @@ std::string net_line(const Network& network) { return network.spec().section.whe
 void check_batch(const Network& network) {
   const NetSpec& net = network.spec();
   if (net.batch == 1)
-    fail(net_line(network), " batch = 1: nothing can be trained on one image per update (left from testing?); expected for example batch = 64 and "
-                            "subdivisions = 16");
-  if (net.batch < 8)
-    log::warn(concat(net_line(network), " batch = ", net.batch, ": updates from so few images are noisy; 64 is usual"));
+    fail(net_line(network),
+         " batch = 1: nothing can be trained on one image per update (left from testing?); expected for example batch = 64 and "
+         "subdivisions = 16");
+  if (net.batch < 8) log::warn(concat(net_line(network), " batch = ", net.batch, ": updates from so few images are noisy; 64 is usual"));
   if (net.mini_batch() < 4 && has_batch_statistics(network))
     log::warn(concat(net_line(network), " batch / subdivisions = ", net.mini_batch(),
                      ": batch normalization takes its statistics from that many images; 4 or more work better"));
@@ -39,13 +39,15 @@ void check_training(const Network& network, const WeightsInfo* weights, const Tr
   const bool has_loss = std::any_of(network.layers().begin(), network.layers().end(), [](const auto& layer) { return layer->has_loss(); });
   if (network.heads().empty() || !has_loss) fail(network.file(), ": no detection head to train; expected [yolo] or another head as the last layer");
   if (net.max_batches <= 0)
-    fail(net_line(network), " max_batches = ", net.max_batches, ": training would end before it begins; expected the number of iterations "
-                            "(2000 per class, at least 6000, is a usual start)");
+    fail(net_line(network), " max_batches = ", net.max_batches,
+         ": training would end before it begins; expected the number of iterations "
+         "(2000 per class, at least 6000, is a usual start)");
   if (!weights) return check_batch(network);
   const int64_t start = starting_iteration(network, weights, options.clear);
   if (start >= net.max_batches)
-    fail(options.weights->string(), ": these weights have seen ", weights->seen, " images = iteration ", start, " at batch = ", net.batch,
-         ", and ", net_line(network), " max_batches = ", net.max_batches, ": nothing is left to do. To start from them at iteration 0, add -clear; to go "
+    fail(options.weights->string(), ": these weights have seen ", weights->seen, " images = iteration ", start, " at batch = ", net.batch, ", and ",
+         net_line(network), " max_batches = ", net.max_batches,
+         ": nothing is left to do. To start from them at iteration 0, add -clear; to go "
          "on, raise max_batches");
 }
 

@@ -20,7 +20,7 @@ double wanted(const Network& network) {
 
 Resizer::Resizer(NetSize initial, int step, double random, int64_t max_iterations, uint64_t seed)
     : initial_(initial), step_(std::max(1, step)), factor_(random == 1 ? 1.4 : random), max_iterations_(max_iterations), seed_(seed) {
-  if (factor_ > 0 && factor_ < 1) factor_ = 1 / factor_;   // the range is symmetric
+  if (factor_ > 0 && factor_ < 1) factor_ = 1 / factor_;  // the range is symmetric
 }
 
 Resizer::Resizer(const Network& network, uint64_t seed)

@@ -23,7 +23,7 @@ class Resizer {
   Resizer(NetSize initial, int step, double random, int64_t max_iterations, uint64_t seed);
 
   bool active() const { return factor_ > 0; }
-  NetSize at(int64_t iteration) const;   // iteration: updates done before this one
+  NetSize at(int64_t iteration) const;  // iteration: updates done before this one
   NetSize initial() const { return initial_; }
   NetSize largest() const;
   NetSize smallest() const;
@@ -32,7 +32,7 @@ class Resizer {
   NetSize scaled(double r) const;
   NetSize initial_;
   int step_ = 32;
-  double factor_ = 0;        // 0: off
+  double factor_ = 0;  // 0: off
   int64_t max_iterations_ = 0;
   uint64_t seed_ = 0;
 };

@@ -10,7 +10,7 @@ namespace {
 TEST(resizer, sizes_of_the_family) {
   const Resizer r({416, 416}, 32, 1, 4000, 1);
   EXPECT_EQ(r.largest(), (NetSize{608, 608}));
-  EXPECT_EQ(r.smallest(), (NetSize{320, 320}));   // round(416 / 1.4 / 32 + 1) * 32
+  EXPECT_EQ(r.smallest(), (NetSize{320, 320}));  // round(416 / 1.4 / 32 + 1) * 32
   EXPECT_EQ(r.at(0), r.largest());
   EXPECT_EQ(r.at(9), r.largest());
   EXPECT_EQ(r.at(3900), r.largest());

@@ -58,8 +58,8 @@ TEST(schedule, burn_in_goes_before_every_policy) {
   net.steps = {50, 500};
   net.scales = {.1f, .5f};
   EXPECT_DOUBLE_EQ(rate(net, 0), 0);
-  EXPECT_DOUBLE_EQ(rate(net, 50), .01 / 16);       // (1/2)^4, no step yet
-  EXPECT_NEAR(rate(net, 100), .001, 1e-9);         // the first batch after burn-in
+  EXPECT_DOUBLE_EQ(rate(net, 50), .01 / 16);  // (1/2)^4, no step yet
+  EXPECT_NEAR(rate(net, 100), .001, 1e-9);    // the first batch after burn-in
   EXPECT_NEAR(rate(net, 499), .001, 1e-9);
   EXPECT_NEAR(rate(net, 500), .0005, 1e-9);
 }

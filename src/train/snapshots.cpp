@@ -37,7 +37,7 @@ fs::path output_folder(const std::string& written, const fs::path& near) {
 SnapshotRules SnapshotRules::from(const DataFile& data, int64_t max_batches) {
   SnapshotRules rules;
   rules.numbered = data.saveweights > 0 ? data.saveweights : max_batches < 10000 ? 1000 : 10000;
-  rules.last = data.savelast < rules.numbered ? data.savelast : 0;   // a `_last` beside every numbered one would be a copy
+  rules.last = data.savelast < rules.numbered ? data.savelast : 0;  // a `_last` beside every numbered one would be a copy
   return rules;
 }
 

@@ -9,15 +9,15 @@
 
 namespace dn {
 
-std::string run_name(const fs::path& cfg);   // cfg/yolov3.coco-giou-12.cfg -> yolov3.coco-giou-12
+std::string run_name(const fs::path& cfg);  // cfg/yolov3.coco-giou-12.cfg -> yolov3.coco-giou-12
 
 // A folder that a .data file names for output: beside the .data file when it is there already, else against the working directory, as in the family.
 fs::path output_folder(const std::string& written, const fs::path& near);
 
 // "Due" is decided by the iteration (updates done) and the last one that was saved; a multiple is due, and so is one that was missed.
 struct SnapshotRules {
-  int64_t numbered = 1000;   // 0: never
-  int64_t last = 100;        // 0: never
+  int64_t numbered = 1000;  // 0: never
+  int64_t last = 100;       // 0: never
   static SnapshotRules from(const DataFile& data, int64_t max_batches);
   bool numbered_due(int64_t iteration, int64_t saved) const;
   bool last_due(int64_t iteration, int64_t saved) const;
@@ -38,8 +38,8 @@ class Snapshots {
 
   // Writes what is due. A disk that refuses is a warning here: the run goes on with the older files. Returns the files written.
   std::vector<fs::path> maybe(int64_t iteration);
-  bool try_save(std::string_view suffix, int64_t iteration);      // warning instead of Error
-  fs::path save(std::string_view suffix, int64_t iteration);      // Error when it cannot be written
+  bool try_save(std::string_view suffix, int64_t iteration);  // warning instead of Error
+  fs::path save(std::string_view suffix, int64_t iteration);  // Error when it cannot be written
 
  private:
   const Network& network_;

@@ -12,14 +12,15 @@ void remember(int number) { stop = number; }
 }  // namespace
 
 struct StopSignal::Saved {
-  struct sigaction interrupt {}, terminate {}, pipe {};
+  struct sigaction interrupt {
+  }, terminate{}, pipe{};
 };
 
 StopSignal::StopSignal() : saved_(new Saved) {
   stop = 0;
   struct sigaction action {};
   action.sa_handler = remember;
-  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);   // the default action is back for the second one
+  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);  // the default action is back for the second one
   sigaction(SIGINT, &action, &saved_->interrupt);
   sigaction(SIGTERM, &action, &saved_->terminate);
   struct sigaction ignore {};

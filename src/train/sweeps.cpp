@@ -17,7 +17,7 @@ GradientScan Scan(const float* g, size_t count) {
   const size_t lanes = hn::Lanes(d);
   GradientScan result;
   auto largest = hn::Zero(d);
-  auto broken = hn::Zero(d);   // stays 0 while everything is finite: x - x is NaN for NaN and infinity
+  auto broken = hn::Zero(d);  // stays 0 while everything is finite: x - x is NaN for NaN and infinity
   size_t i = 0;
   while (i + lanes <= count) {
     const size_t end = count - i > kRun ? i + kRun : count;

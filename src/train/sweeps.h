@@ -6,8 +6,8 @@
 namespace dn {
 
 struct GradientScan {
-  double squares = 0;     // sum of g^2 of the finite entries
-  float largest = 0;      // max |g| of the finite entries
+  double squares = 0;  // sum of g^2 of the finite entries
+  float largest = 0;   // max |g| of the finite entries
   bool finite = true;
 };
 
@@ -15,9 +15,9 @@ GradientScan scan_gradient(const float* g, size_t count);
 
 struct SgdStep {
   float momentum = 0;
-  float decay = 0;        // weight decay times batch; 0: none
-  float rate = 0;         // rate * layer scale / batch
-  float clip = 0;         // > 0: g is clamped to [-clip, clip] first
+  float decay = 0;  // weight decay times batch; 0: none
+  float rate = 0;   // rate * layer scale / batch
+  float clip = 0;   // > 0: g is clamped to [-clip, clip] first
 };
 
 // v <- momentum v + g + decay w;  w <- w - rate v

@@ -52,8 +52,7 @@ LoaderOptions loader_options(const Network& network, const TrainOptions& options
   loader.sample.batch = net.batch;
   loader.sample.classes = head.classes();
   loader.sample.channels = net.channels;
-  loader.sample.augmentation =
-      make_augmentation(net, static_cast<double>(head.jitter()), static_cast<double>(head.resize()), head.max_truths());
+  loader.sample.augmentation = make_augmentation(net, static_cast<double>(head.jitter()), static_cast<double>(head.resize()), head.max_truths());
   loader.threads = options.loader_threads > 0 ? options.loader_threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 8);
   return loader;
 }
@@ -61,8 +60,10 @@ LoaderOptions loader_options(const Network& network, const TrainOptions& options
 }  // namespace
 
 MapCadence::MapCadence(const NetSpec& net, size_t train_images, double epochs, int64_t start)
-    : period_(std::max<int64_t>(100, static_cast<int64_t>(epochs * static_cast<double>(train_images) / net.batch))), burn_in_(net.burn_in),
-      end_(net.max_batches), next_(0) {
+    : period_(std::max<int64_t>(100, static_cast<int64_t>(epochs * static_cast<double>(train_images) / net.batch))),
+      burn_in_(net.burn_in),
+      end_(net.max_batches),
+      next_(0) {
   done(start);
 }
 
@@ -72,16 +73,22 @@ void MapCadence::done(int64_t iteration) {
 }
 
 Trainer::Trainer(const TrainOptions& options)
-    : options_(options), data_(read_data_file(options.data)), network_(Network::from_cfg(options.cfg)), device_(options.device),
-      images_(train_list(data_)), resizer_(network_, options.seed),
+    : options_(options),
+      data_(read_data_file(options.data)),
+      network_(Network::from_cfg(options.cfg)),
+      device_(options.device),
+      images_(train_list(data_)),
+      resizer_(network_, options.seed),
       chart_(options.chart_folder, run_name(options.cfg), network_.spec().max_batches, network_.spec().max_chart_loss),
-      plans_(network_, device_, kPlansKept), map_cadence_(network_.spec(), images_.size(), options.map_epochs, 0) {
+      plans_(network_, device_, kPlansKept),
+      map_cadence_(network_.spec(), images_.size(), options.map_epochs, 0) {
   check_training(network_, nullptr, options_);
   load();
   const Head& head = *network_.heads().back();
   for (const std::string& line : summary(check_dataset(images_, head.classes(), head.max_truths(), device_.threads()))) log::say(line);
   if (data_.classes > 0 && data_.classes != head.classes())
-    log::warn(concat(data_.file, ": classes = ", data_.classes, ", but the cfg's heads have ", head.classes(), ": labels of other classes are left out"));
+    log::warn(
+        concat(data_.file, ": classes = ", data_.classes, ", but the cfg's heads have ", head.classes(), ": labels of other classes are left out"));
   if (options_.map) open_validation(head.classes());
   const std::string name = run_name(options_.cfg);
   snapshots_ = std::make_unique<Snapshots>(network_, output_folder(data_.backup, data_.file), name,
@@ -93,8 +100,8 @@ Trainer::Trainer(const TrainOptions& options)
   if (!history_.average_loss.empty()) average_.start_from(history_.average_loss.back().value);
   network_.params().allocate_grads();
   const NetSpec& net = network_.spec();
-  optimizer_ = std::make_unique<Optimizer>(network_.params(),
-                                           OptimizerOptions{net.momentum, net.decay, net.batch, layer_scales(network_), device_.threads()});
+  optimizer_ =
+      std::make_unique<Optimizer>(network_.params(), OptimizerOptions{net.momentum, net.decay, net.batch, layer_scales(network_), device_.threads()});
 }
 
 Trainer::~Trainer() = default;
@@ -102,7 +109,8 @@ Trainer::~Trainer() = default;
 void Trainer::open_validation(int classes) {
   validation_ = std::make_unique<Validation>(data_, classes, ValidationOptions{options_.confidence, options_.iou_threshold, options_.points});
   if (const size_t common = overlap(images_, validation_->images()); common > 0)
-    log::warn(concat(common, " of the ", validation_->images().size(), " validation images are trained on too: their mAP says little about new images"));
+    log::warn(
+        concat(common, " of the ", validation_->images().size(), " validation images are trained on too: their mAP says little about new images"));
 }
 
 void Trainer::load() {
@@ -119,8 +127,16 @@ void Trainer::announce() {
   // The largest plan comes first in a fresh run, so its memory is known and taken before hours have gone by.
   const NetSize size = resizer_.at(iteration_);
   const Plan& plan = plans_.training(size, net.mini_batch(), network_.frozen_layers(iteration_));
-  RunFacts facts{options_, network_, device_, resizer_, images_.size(), start_, options_.weights ? &weights_ : nullptr, plan.report(),
-                 snapshots_->folder(), validation_ ? map_cadence_.next() : -1};
+  RunFacts facts{options_,
+                 network_,
+                 device_,
+                 resizer_,
+                 images_.size(),
+                 start_,
+                 options_.weights ? &weights_ : nullptr,
+                 plan.report(),
+                 snapshots_->folder(),
+                 validation_ ? map_cadence_.next() : -1};
   for (const std::string& line : banner(facts)) log::say(line);
   metrics_->write("start", start_event(facts));
   loader_ = std::make_unique<Loader>(images_, loader_options(network_, options_));
@@ -225,8 +241,8 @@ void Trainer::record(IterationNumbers& numbers) {
   if (terminal)
     log::status(concat(iteration_, "/", end, ": loss ", fixed(numbers.loss, 2), ", avg ", fixed(numbers.average_loss, 2), ", rate ",
                        fixed(numbers.rate, 6), ", ", fixed(numbers.batch / std::max(1e-9, numbers.seconds + numbers.load_wait), 1), " images/s, ",
-                       history_.best_map >= 0 ? concat("best mAP ", fixed(100 * history_.best_map, 2), " %, ") : "",
-                       duration_text(hours * 3600), " left"));
+                       history_.best_map >= 0 ? concat("best mAP ", fixed(100 * history_.best_map, 2), " %, ") : "", duration_text(hours * 3600),
+                       " left"));
   chart_.add(numbers);
   metrics_->write(numbers.skipped ? "skipped" : "iteration", to_json(numbers));
 }
@@ -245,13 +261,14 @@ void Trainer::note_bad_samples() {
     log::warn(e.what());
   }
   metrics_->write("bad_sample", {{"iteration", iteration_}, {"images", bad.size()}, {"substituted", now}});
-  log::warn(concat("images that cannot be used are replaced by others; the list is in ", file.string(), ", the first: ", bad.empty() ? "" : bad.front()));
+  log::warn(
+      concat("images that cannot be used are replaced by others; the list is in ", file.string(), ", the first: ", bad.empty() ? "" : bad.front()));
 }
 
 void Trainer::evaluate() {
   const auto start = Clock::now();
   const std::optional<MapReport> result = validation_->run(network_, device_);
-  if (!result) return;   // interrupted
+  if (!result) return;  // interrupted
   map_cadence_.done(iteration_);
   const double map = result->map;
   chart_.add_map(iteration_, map);
@@ -261,8 +278,8 @@ void Trainer::evaluate() {
     history_.best_iteration = iteration_;
     if (snapshots_->try_save("best", iteration_)) log::say(concat(" New best mAP: ", snapshots_->file("best").string()));
   }
-  log::say(concat(" Last accuracy mAP@", fixed(options_.iou_threshold, 2), " = ", fixed(100 * map, 2), " %, best = ",
-                  fixed(100 * history_.best_map, 2), " % at iteration ", history_.best_iteration));
+  log::say(concat(" Last accuracy mAP@", fixed(options_.iou_threshold, 2), " = ", fixed(100 * map, 2),
+                  " %, best = ", fixed(100 * history_.best_map, 2), " % at iteration ", history_.best_iteration));
   metrics_->write("map", map_event(*result, iteration_, seconds_since(start)));
   chart_.draw();
 }
@@ -278,8 +295,12 @@ int Trainer::finish(int signal) {
   }
   const fs::path file = snapshots_->save("final", iteration_);
   metrics_->write("save", {{"iteration", iteration_}, {"file", file.string()}});
-  metrics_->write("end", {{"iteration", iteration_}, {"reason", "max_batches"}, {"seconds", seconds_ + waited_}, {"load_wait_s", waited_},
-                          {"skipped", optimizer_->skipped()}, {"best_map", history_.best_map}});
+  metrics_->write("end", {{"iteration", iteration_},
+                          {"reason", "max_batches"},
+                          {"seconds", seconds_ + waited_},
+                          {"load_wait_s", waited_},
+                          {"skipped", optimizer_->skipped()},
+                          {"best_map", history_.best_map}});
   summarize();
   return 0;
 }

@@ -20,21 +20,21 @@
 
 namespace dn {
 
-inline constexpr uint64_t kDefaultSeed = 1;    // of weights, sampling, augmentation, sizes
-inline constexpr int kMaxSkippedInARow = 10;   // updates left out before a run gives up
+inline constexpr uint64_t kDefaultSeed = 1;   // of weights, sampling, augmentation, sizes
+inline constexpr int kMaxSkippedInARow = 10;  // updates left out before a run gives up
 
 struct TrainOptions {
   fs::path data, cfg;
   std::optional<fs::path> weights;
-  bool clear = false;                 // start at iteration 0 whatever the weights say
-  bool map = false;                   // evaluate during training
+  bool clear = false;  // start at iteration 0 whatever the weights say
+  bool map = false;    // evaluate during training
   double map_epochs = 4;
-  double confidence = .25, iou_threshold = .5;    // of the precision/recall report and of a true positive
-  int points = 0;                     // recall points of the AP; 0: area under the curve
+  double confidence = .25, iou_threshold = .5;  // of the precision/recall report and of a true positive
+  int points = 0;                               // recall points of the AP; 0: area under the curve
   uint64_t seed = kDefaultSeed;
   cpu::DeviceOptions device;
-  int loader_threads = 0;             // 0: one in eight cores, at least one
-  fs::path chart_folder = ".";        // chart.png and chart_NAME.png, as in the family
+  int loader_threads = 0;       // 0: one in eight cores, at least one
+  fs::path chart_folder = ".";  // chart.png and chart_NAME.png, as in the family
 };
 
 // Where one thinks of training as wasted or impossible; checked before anything else is done. Throws Error.
@@ -65,7 +65,7 @@ class Trainer {
   // Trains. Returns the exit code: 0; 130 or 143 after SIGINT or SIGTERM, with _last written. Throws Error when the run cannot go on.
   int run();
   int64_t iteration() const { return iteration_; }
-  double best_map() const { return history_.best_map; }     // negative: never evaluated
+  double best_map() const { return history_.best_map; }  // negative: never evaluated
   const Network& network() const { return network_; }
   const Snapshots& snapshots() const { return *snapshots_; }
 
@@ -101,7 +101,7 @@ class Trainer {
   MapCadence map_cadence_;
   AverageLoss average_;
   TimeLeft time_left_;
-  double seconds_ = 0, waited_ = 0;    // of all iterations of this session
+  double seconds_ = 0, waited_ = 0;  // of all iterations of this session
   int64_t substituted_ = 0;
 };
 

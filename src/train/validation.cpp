@@ -57,7 +57,8 @@ Validation::Validation(const DataFile& data, int classes, const ValidationOption
     truths_.push_back(read_truths(paths_.back(), classes));
     boxes += truths_.back().size();
   }
-  if (boxes == 0) fail(images_.list().string(), ": not one of its ", images_.size(), " images has a usable label: there is nothing to evaluate against");
+  if (boxes == 0)
+    fail(images_.list().string(), ": not one of its ", images_.size(), " images has a usable label: there is nothing to evaluate against");
   if (data.difficult.empty()) return;
   const Dataset difficult(resolve_path(data.difficult, data.file));
   if (difficult.size() != images_.size())
@@ -94,12 +95,12 @@ std::vector<std::string> Validation::report(const MapReport& result) const {
   std::vector<std::string> lines;
   lines.push_back(concat(" detections_count = ", total.detections, ", unique_truth_count = ", total.truths));
   for (size_t c = 0; c < result.classes.size(); ++c)
-    lines.push_back(concat("class_id = ", c, ", name = ", names_[c], ", ap = ", percent_text(result.classes[c].ap), "%   \t (TP = ",
-                           result.classes[c].true_positives, ", FP = ", result.classes[c].false_positives, ")"));
+    lines.push_back(concat("class_id = ", c, ", name = ", names_[c], ", ap = ", percent_text(result.classes[c].ap),
+                           "%   \t (TP = ", result.classes[c].true_positives, ", FP = ", result.classes[c].false_positives, ")"));
   const std::string at = concat(" for conf_thresh = ", fixed(options_.confidence, 2), ", ");
   lines.push_back(concat(at, "precision = ", two(total.precision()), ", recall = ", two(total.recall()), ", F1-score = ", two(total.f1())));
-  lines.push_back(concat(at, "TP = ", total.true_positives, ", FP = ", total.false_positives, ", FN = ", total.false_negatives(), ", average IoU = ",
-                         percent_text(total.mean_iou()), " %"));
+  lines.push_back(concat(at, "TP = ", total.true_positives, ", FP = ", total.false_positives, ", FN = ", total.false_negatives(),
+                         ", average IoU = ", percent_text(total.mean_iou()), " %"));
   lines.push_back(concat(" IoU threshold = ", fixed(100 * options_.iou_threshold, 0), " %, used ",
                          options_.points == 0 ? "Area-Under-Curve for each unique Recall" : concat(options_.points, " Recall-points")));
   lines.push_back(concat(" mean average precision (mAP@", fixed(options_.iou_threshold, 2), ") = ", fixed(result.map, 6), ", or ",

@@ -13,9 +13,9 @@
 namespace dn {
 
 struct ValidationOptions {
-  double confidence = .25;      // of precision, recall, F1, average IoU
-  double iou_threshold = .5;    // a true positive overlaps by more
-  int points = 0;               // 0: area under the curve; 11, 101: recall points
+  double confidence = .25;    // of precision, recall, F1, average IoU
+  double iou_threshold = .5;  // a true positive overlaps by more
+  int points = 0;             // 0: area under the curve; 11, 101: recall points
 };
 
 class Validation {
@@ -37,7 +37,7 @@ class Validation {
  private:
   Dataset images_;
   std::vector<std::string> paths_, names_;
-  std::vector<std::vector<TruthBox>> truths_, difficult_;   // per image
+  std::vector<std::vector<TruthBox>> truths_, difficult_;  // per image
   ValidationOptions options_;
 };
 

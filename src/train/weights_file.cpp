@@ -19,7 +19,7 @@ constexpr size_t kShortHeader = 16, kLongHeader = 20;
 struct LayerRow {
   const Layer* layer = nullptr;
   std::vector<const ParamSegment*> segments;
-  size_t floats = 0, first = 0;   // first: index of its first float behind the header
+  size_t floats = 0, first = 0;  // first: index of its first float behind the header
 };
 
 bool in_file(const Layer& layer, const ParamSegment& segment, bool honour_keys) {
@@ -109,13 +109,14 @@ size_t layers_held(const std::string& name, const std::vector<LayerRow>& rows, s
     if (row.floats == 0 || body >= (row.first + row.floats) * sizeof(float)) continue;
     if (body == row.first * sizeof(float) && row.first > 0) return i;
     fail(name, ": layer ", row.layer->index(), " [", row.layer->type(), "] needs ", row.floats, " floats at byte ",
-         header + row.first * sizeof(float), "; the file ends after ", floats - row.first,
-         table(rows, i, header, floats), "\nThe cfg and the file do not belong together, or the file is truncated. Nothing was loaded.");
+         header + row.first * sizeof(float), "; the file ends after ", floats - row.first, table(rows, i, header, floats),
+         "\nThe cfg and the file do not belong together, or the file is truncated. Nothing was loaded.");
   }
   if (const size_t needed = header + total(rows) * sizeof(float); size != needed)
     fail(name, ": ", size, " bytes: the cfg's ", rows.size(), " layers need ", needed, "; ", size - needed, " bytes are left over",
          table(rows, rows.size() - 1, header, floats),
-         "\nThe cfg and the file do not belong together (another class count?). Nothing was loaded. To take over a part of it, cut it with its own cfg:",
+         "\nThe cfg and the file do not belong together (another class count?). Nothing was loaded. To take over a part of it, cut it with its own "
+         "cfg:",
          "\n  darknet partial ITS.cfg ", name, " PART.weights N");
   return rows.size();
 }
@@ -128,8 +129,10 @@ void check_values(const std::string& name, const LayerRow& row, const std::byte*
       const bool negative = segment->spec.role == ParamRole::running_variance && value < 0;
       if (std::isfinite(value) && !negative) continue;
       fail(name, ": layer ", row.layer->index(), " [", row.layer->type(), "] ", segment->spec.name, "[", i, "] = ",
-           std::isnan(value) ? "nan" : std::isinf(value) ? "inf" : concat(value), ": expected a ",
-           negative ? "variance of 0 or more; the file is damaged or belongs to another cfg" : "finite number");
+           std::isnan(value)   ? "nan"
+           : std::isinf(value) ? "inf"
+                               : concat(value),
+           ": expected a ", negative ? "variance of 0 or more; the file is damaged or belongs to another cfg" : "finite number");
     }
 }
 

@@ -16,9 +16,9 @@ namespace dn {
 
 struct WeightsInfo {
   int major = 0, minor = 2, revision = 5;
-  uint64_t seen = 0;        // images trained on
-  int loaded = 0;           // layers 0 .. loaded-1 have their values from the file
-  int layers = 0;           // of the network
+  uint64_t seen = 0;  // images trained on
+  int loaded = 0;     // layers 0 .. loaded-1 have their values from the file
+  int layers = 0;     // of the network
   bool complete() const { return loaded == layers; }
 };
 

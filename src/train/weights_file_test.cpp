@@ -22,7 +22,7 @@ constexpr const char* kCfg =
     "[convolutional]\nfilters=3\nsize=3\npad=1\nactivation=linear\n";
 constexpr size_t kHeader = 20, kLayer0 = 124, kLayer2 = 10, kLayer3 = 57;
 
-std::string with(const char* key, size_t section) {   // kCfg with one more key in the section'th [convolutional]
+std::string with(const char* key, size_t section) {  // kCfg with one more key in the section'th [convolutional]
   std::string text = kCfg;
   size_t at = 0;
   for (size_t i = 0; i <= section; ++i) at = text.find("[convolutional]", at) + 16;
@@ -93,7 +93,7 @@ TEST(weights_file, reads_the_short_header) {
   const Folder folder;
   const Network from = random_network();
   std::string bytes(16, '\0');
-  const int32_t head[4] = {0, 1, 0, -6};   // seen is unsigned: 4294967290
+  const int32_t head[4] = {0, 1, 0, -6};  // seen is unsigned: 4294967290
   std::memcpy(bytes.data(), head, 16);
   const std::vector<float> all = values(from);
   bytes.append(reinterpret_cast<const char*>(all.data()), all.size() * 4);
@@ -133,10 +133,12 @@ TEST(weights_file, truncation_names_layer_byte_and_what_is_there) {
   resize(file, kHeader + 4 * (kLayer0 + kLayer2 + 7));
   Network to = random_network(kCfg, 6);
   const std::string message = refusal(to, file);
-  EXPECT_NE(message.find(concat("y.weights: layer 3 [convolutional] needs 57 floats at byte ", kHeader + 4 * (kLayer0 + kLayer2),
-                                "; the file ends after 7")), std::string::npos) << message;
+  EXPECT_NE(message.find(
+                concat("y.weights: layer 3 [convolutional] needs 57 floats at byte ", kHeader + 4 * (kLayer0 + kLayer2), "; the file ends after 7")),
+            std::string::npos)
+      << message;
   EXPECT_NE(message.find("7 of 57"), std::string::npos) << message;
-  resize(file, kHeader + 4 * kLayer0 + 2);   // two bytes into a float
+  resize(file, kHeader + 4 * kLayer0 + 2);  // two bytes into a float
   EXPECT_NE(refusal(to, file).find("layer 2 [convolutional] needs 10 floats"), std::string::npos);
 }
 
@@ -212,8 +214,7 @@ TEST(weights_file, dontload_keys_consume_nothing) {
   Network to = random_network(with("dontload=1", 1), 6);
   const std::vector<float> before = values(to);
   EXPECT_TRUE(load_weights(to, folder.file("a.weights")).complete());
-  for (size_t i = 0; i < before.size(); ++i)
-    EXPECT_EQ(values(to)[i], i >= kLayer0 && i < kLayer0 + kLayer2 ? before[i] : values(from)[i]) << i;
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(values(to)[i], i >= kLayer0 && i < kLayer0 + kLayer2 ? before[i] : values(from)[i]) << i;
   // Without scales and statistics of layer 0.
   write_file(folder.file("b.weights"), bytes + std::string(floats, 16) + std::string(floats + 64, 4 * (kLayer0 - 16 + kLayer2 + kLayer3)));
   Network other = random_network(with("dontloadscales=1", 0), 7);
