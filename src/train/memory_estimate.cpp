@@ -5,7 +5,7 @@
 namespace dn {
 namespace {
 
-constexpr size_t kProcess = size_t{40} << 20;  // measured: code, oneDNN's generated kernels, stacks, list of images
+constexpr size_t kProcess = size_t{27} << 20;  // measured: code, oneDNN's generated kernels, stacks, decoded images
 
 size_t weight_bytes(const Network& network) {
   size_t floats = 0;
@@ -20,7 +20,6 @@ MemoryEstimate estimate_training(const Network& network, const PlanReport& plan,
   MemoryEstimate m;
   m.arena = plan.arena_bytes;
   m.parameters = m.gradients = m.momentum = network.params().count() * sizeof(float);
-  m.packed = 2 * weight_bytes(network);
   m.batches = network.input(network.spec().batch, width, height).count() * sizeof(float) * static_cast<size_t>(1 + loader_prefetch);
   m.process = kProcess;
   return m;

@@ -1,5 +1,7 @@
 #include "train/plan_cache.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 namespace dn {
@@ -19,6 +21,8 @@ Plan& PlanCache::training(NetSize size, int mini_batch, int frozen_layers) {
   options.frozen_layers = frozen_layers;
   plans_.push_front(
       {size, mini_batch, frozen_layers, std::make_unique<Plan>(network_, device_, network_.input(mini_batch, size.width, size.height), options)});
+  // Choosing convolution algorithms tries them on buffers of their own; the allocator would keep those pages for the whole run.
+  ::malloc_trim(0);
   return *plans_.front().plan;
 }
 

@@ -26,7 +26,7 @@ class RunChart {
   void add_map(int64_t iteration, double map);
   // A folder that cannot be written is one warning.
   void draw() const;
-  fs::path file() const { return folder_ / "chart.png"; }
+  fs::path file() const { return (folder_ / "chart.png").lexically_normal(); }
 
  private:
   fs::path folder_;
