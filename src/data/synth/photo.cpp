@@ -54,7 +54,7 @@ Shot choose_shot(Rng& rng) {
   s.contrast = static_cast<float>(rng.uniform(0.88, 1.22));
   s.saturation = static_cast<float>(rng.uniform() < 0.03 ? rng.uniform(0, 0.3) : rng.uniform(0.8, 1.25));
   s.vignette = static_cast<float>(rng.uniform() < 0.5 ? 0 : rng.uniform(0.1, 0.45));
-  s.noise = static_cast<float>(rng.uniform() < 0.2 ? rng.uniform(0.015, 0.035) : rng.uniform(0.002, 0.014));
+  s.noise = static_cast<float>(rng.uniform() < 0.2 ? rng.uniform(0.012, 0.028) : rng.uniform(0.002, 0.012));
   s.chroma = static_cast<float>(rng.uniform(0.2, 0.8));
   return s;
 }
@@ -90,7 +90,7 @@ void blur(Canvas& canvas, double sigma) {
 }
 
 Image develop(Canvas& scene, Rng& rng) {
-  blur(scene, rng.uniform() < 0.2 ? rng.uniform(0.7, 1.3) : rng.uniform(0.15, 0.55));
+  blur(scene, rng.uniform() < 0.12 ? rng.uniform(0.7, 1.1) : rng.uniform(0.15, 0.55));
   const Shot shot = choose_shot(rng);
   Image image = scene.image();
   const uint32_t seed = rng.next();

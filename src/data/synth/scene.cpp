@@ -22,12 +22,13 @@ constexpr double kSmallestSide = 7.0 / 192;  // of the picture: what a network o
 struct Measure {
   double w, h, least, most;
 };
-constexpr std::array<Measure, static_cast<size_t>(Kind::count)> kMeasures{{{1.0, 0.42, 0.17, 0.70},
-                                                                           {0.9, 0.8, 0.14, 0.62},
-                                                                           {0.62, 1.0, 0.16, 0.72},
-                                                                           {0.33, 1.0, 0.17, 0.70},
-                                                                           {0.85, 0.6, 0.12, 0.42},
-                                                                           {1.0, 1.0, 0.085, 0.36}}};
+constexpr std::array<Measure, static_cast<size_t>(Kind::count)> kMeasures{{{1.0, 0.42, 0.26, 0.78},
+                                                                           {0.9, 0.8, 0.22, 0.66},
+                                                                           {0.62, 1.0, 0.26, 0.80},
+                                                                           {0.33, 1.0, 0.27, 0.80},
+                                                                           {0.85, 0.6, 0.20, 0.50},
+                                                                           {1.0, 1.0, 0.125, 0.40}}};
+constexpr double kFarShare = 0.12, kFarScale = 0.6;  // some things are smaller than that
 constexpr Measure kClutterMeasure{0.8, 0.8, 0.07, 0.3};
 
 struct Thing {
@@ -58,32 +59,33 @@ double inside_share(const Thing& a, const Stage& s) {
   return in_w > 0 && in_h > 0 ? in_w * in_h / (w * h) : 0;
 }
 
-void place(Thing& t, const Stage& s, Rng& rng) {
+void place(Thing& t, double scale, const Stage& s, Rng& rng) {
   const Measure& m = t.measure();
   t.x = rng.uniform(0.02, 0.98) * s.width;
   if (s.place == Place::flat || t.aloft) {
-    t.size = s.height * m.least * std::pow(m.most / m.least, rng.uniform(0, 0.9));
+    t.size = scale * s.height * m.least * std::pow(m.most / m.least, rng.uniform(0, 0.9));
     t.foot = s.place == Place::flat ? rng.uniform(0.1, 1.05) * s.height : std::max(t.size * 0.8, s.horizon * rng.uniform(0.1, 1.25));
     t.near = t.aloft ? 0.6 : 1;
     return;
   }
   t.near = s.place == Place::yard ? rng.uniform(0.08, 1.02) : std::pow(rng.uniform(), 0.8) * 0.99 + 0.04;
   t.foot = s.horizon + t.near * (s.height - s.horizon);
-  const double scale = s.place == Place::yard ? 0.45 + 0.55 * t.near : t.near;
-  t.size = s.height * std::clamp(std::lerp(m.least, m.most, scale) * rng.uniform(0.6, 1.25), m.least, m.most);
+  const double depth = s.place == Place::yard ? 0.45 + 0.55 * t.near : t.near;
+  t.size = scale * s.height * std::clamp(std::lerp(m.least, m.most, depth) * rng.uniform(0.75, 1.25), m.least, m.most);
 }
 
 std::optional<Thing> plan_thing(std::optional<Kind> kind, const Stage& s, Rng& rng, const std::vector<Thing>& others) {
   Thing t;
   t.kind = kind;
-  t.aloft = s.place != Place::flat && ((kind == Kind::bird && rng.uniform() < 0.55) || (kind == Kind::ball && rng.uniform() < 0.15));
-  const bool crowded = rng.uniform() < 0.28;
+  t.aloft = s.place != Place::flat && ((kind == Kind::bird && rng.uniform() < 0.35) || (kind == Kind::ball && rng.uniform() < 0.15));
+  const double scale = rng.uniform() < kFarShare ? kFarScale : 1;
+  const bool crowded = rng.uniform() < 0.2;
   for (int attempt = 0; attempt < 40; ++attempt) {
-    place(t, s, rng);
-    const double limit = crowded ? 0.5 : 0.06 + 0.006 * attempt;
+    place(t, scale, s, rng);
+    const double limit = crowded ? 0.45 : 0.05 + 0.006 * attempt;
     if (inside_share(t, s) < (rng.uniform() < 0.25 ? 0.6 : 0.92)) continue;
     if (std::any_of(others.begin(), others.end(), [&](const Thing& o) { return overlap_share(t, o) > limit; })) continue;
-    const double most = s.place == Place::flat ? 0.4 : kind == Kind::bird ? 0.25 : 0.08;
+    const double most = s.place == Place::flat ? 0.28 : kind == Kind::bird ? 0.25 : 0.08;
     t.angle = rng.uniform(-most, most) * (rng.coin() ? 1 : 0.3);
     t.flip = rng.coin();
     return t;
@@ -100,7 +102,7 @@ std::vector<Thing> plan_scene(const Stage& s, Rng& rng) {
     const Kind kind = static_cast<Kind>(rng.below(static_cast<uint32_t>(Kind::count)));
     if (auto t = plan_thing(kind, s, rng, things)) things.push_back(*t);
   }
-  for (uint32_t i = rng.below(4); i > 0; --i)
+  for (uint32_t i = rng.below(3); i > 0; --i)
     if (auto t = plan_thing(std::nullopt, s, rng, things)) things.push_back(*t);
   const auto order = [&](const Thing& t) { return s.place == Place::flat ? t.x * 7.31 - std::floor(t.x * 7.31) : t.aloft ? 0.3 * s.height : t.foot; };
   std::stable_sort(things.begin(), things.end(), [&](const Thing& a, const Thing& b) { return order(a) < order(b); });
