@@ -1,14 +1,17 @@
 // Images per second of the training loader: 640x480 JPEGs of about 119 KiB to 416x416 with jitter, flip and colour distortion, and the cost of its
-// stages on one thread.  bench_loader [THREADS=2] [SECONDS=5]
+// stages on one thread.
+//
+//   bench_loader [--threads N] [--runs SECONDS] [--json]
 #include <unistd.h>
 
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <functional>
 
+#include "base/aligned.h"
 #include "base/error.h"
 #include "base/rng.h"
+#include "bench/common.h"
 #include "data/loader.h"
 #include "image/decode.h"
 
@@ -74,11 +77,19 @@ fs::path make_images(const fs::path& folder) {
     bytes += dn::file_size(path);
   }
   write_file(folder / "list.txt", list);
-  std::printf("%d images of %dx%d, %s each\n", kImages, kWidth, kHeight, bytes_text(static_cast<double>(bytes) / kImages).c_str());
+  std::cerr << concat(kImages, " images of ", kWidth, "x", kHeight, ", ", bytes_text(static_cast<double>(bytes) / kImages), " each\n");
   return folder / "list.txt";
 }
 
-void stage(const char* name, double seconds, const std::function<void(int)>& body) {
+// One result, as a line of text or of JSON.
+void show(bool json, const std::string& name, const char* unit, double value, int threads) {
+  if (json)
+    std::cout << nlohmann::json{{"name", name}, {"value", value}, {"unit", unit}, {"threads", threads}} << std::endl;
+  else
+    std::cout << concat(name, ": ", fixed(value, 3), " ", unit, ", ", threads, threads == 1 ? " thread" : " threads") << std::endl;
+}
+
+void stage(bool json, const char* name, double seconds, const std::function<void(int)>& body) {
   double best = 1e9;
   const auto start = Clock::now();
   for (int i = 0; i < 20 || seconds_since(start) < seconds; ++i) {
@@ -86,10 +97,10 @@ void stage(const char* name, double seconds, const std::function<void(int)>& bod
     body(i);
     best = std::min(best, seconds_since(begin));
   }
-  std::printf("  %-46s %.3f ms\n", name, best * 1e3);
+  show(json, name, "ms", best * 1e3, 1);
 }
 
-void stages(const Dataset& dataset, double seconds) {
+void stages(bool json, const Dataset& dataset, double seconds) {
   std::vector<std::vector<std::byte>> files;
   for (size_t i = 0; i < dataset.size(); ++i) files.push_back(read_bytes(dataset.image(i), kMaxImageFile));
   std::vector<Image> images;
@@ -101,12 +112,11 @@ void stages(const Dataset& dataset, double seconds) {
   Sampling distorted = plain;
   distorted.flip = true;
   distorted.distortion = {.05f, 1.3f, .8f};
-  std::printf("stages, one thread, best of many:\n");
-  stage("decode", seconds, [&](int i) { decode_image(files[pick(i)], "photo"); });
-  stage("decode at half size", seconds, [&](int i) { decode_image_shrunk(files[pick(i)], "photo", 3, 2); });
-  stage("mean colour", seconds, [&](int i) { mean_colour(images[pick(i)]); });
-  stage("crop + resize + pack", seconds, [&](int i) { sample_image(images[pick(i)], plain, planar(out.data(), kSide, kSide)); });
-  stage("crop + resize + flip + HSV + pack", seconds, [&](int i) { sample_image(images[pick(i)], distorted, planar(out.data(), kSide, kSide)); });
+  stage(json, "decode", seconds, [&](int i) { decode_image(files[pick(i)], "photo"); });
+  stage(json, "decode at half size", seconds, [&](int i) { decode_image_shrunk(files[pick(i)], "photo", 3, 2); });
+  stage(json, "mean colour", seconds, [&](int i) { mean_colour(images[pick(i)]); });
+  stage(json, "crop + resize + pack", seconds, [&](int i) { sample_image(images[pick(i)], plain, planar(out.data(), kSide, kSide)); });
+  stage(json, "crop + resize + flip + HSV + pack", seconds, [&](int i) { sample_image(images[pick(i)], distorted, planar(out.data(), kSide, kSide)); });
 }
 
 double loader_rate(const Dataset& dataset, int threads, double seconds) {
@@ -127,14 +137,14 @@ double loader_rate(const Dataset& dataset, int threads, double seconds) {
 
 int main(int argc, char** argv) {
   try {
-    const int threads = argc > 1 ? static_cast<int>(parse_integer(argv[1]).value_or(2)) : 2;
-    const double seconds = argc > 2 ? parse_real(argv[2]).value_or(5) : 5;
+    const bench::Arguments arguments = bench::parse_arguments(argc, argv, kBatch);
+    const int threads = arguments.threads > 0 ? arguments.threads : cpu::Device().threads();
     const Folder folder;
     const Dataset dataset(make_images(folder.path));
-    stages(dataset, .5);
-    std::printf("loader, %d threads, jitter, flip, HSV, %dx%d: %.0f images/s\n", threads, kSide, kSide, loader_rate(dataset, threads, seconds));
+    stages(arguments.json, dataset, .5);
+    show(arguments.json, "loader with jitter, flip and HSV", "images/s", loader_rate(dataset, threads, arguments.runs), threads);
   } catch (const Error& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    std::cerr << "error: " << error.what() << '\n';
     return 2;
   }
   return 0;
