@@ -1,4 +1,4 @@
-// Compiling: wiring -> kernels -> lifetimes -> addresses -> steps. Running: the steps in order.
+// Compiling: wiring -> slices -> kernels -> lifetimes -> addresses -> steps. Running: the steps in order.
 //
 // Time axis for lifetimes: 0 the input is set; 1+i forward of layer i; 1+2L-1-i backward of layer i; then the end.
 #include "graph/plan.h"
@@ -10,6 +10,7 @@
 #include "device/cpu/conv_choice.h"
 #include "device/cpu/device.h"
 #include "graph/memory_plan.h"
+#include "graph/slices.h"
 #include "graph/wiring.h"
 #include "layers/registry.h"
 #include "nn/elementwise.h"
@@ -74,6 +75,14 @@ struct Plan::Impl {
   void place();
   void make_steps();
   Step make_step(int layer);
+  const Slice& slice(int layer) const { return slices[static_cast<size_t>(layer)]; }
+  // Of a layer's output or gradient, given the buffer it lies in.
+  float* address(int layer, int buffer) const {
+    const TensorDesc& desc = descs[static_cast<size_t>(layer)];
+    return buffer < 0 ? nullptr : address(buffer) + static_cast<size_t>(slice(layer).channel / desc.block) * desc.block_stride();
+  }
+  float* output_address(int layer) const { return address(layer, buffers[static_cast<size_t>(slice(layer).home)].y); }
+  float* gradient_address(int layer) const { return address(layer, buffers[static_cast<size_t>(slice(layer).home)].dy); }
   float* address(int buffer) const { return buffer < 0 ? nullptr : reinterpret_cast<float*>(arena.data() + placed.offsets[static_cast<size_t>(buffer)]); }
   Tensor output_tensor(int source) const;
 
@@ -83,6 +92,7 @@ struct Plan::Impl {
   PlanOptions options;
   int layer_count;
   Wiring wiring;
+  std::vector<Slice> slices;           // per layer: whose buffers its output and gradient lie in
   TensorDesc input_desc;
   std::vector<TensorDesc> descs;
   std::vector<std::unique_ptr<Kernel>> kernels;
@@ -104,12 +114,15 @@ void Plan::Impl::describe_tensors() {
   const std::vector<Shape> shapes = net.output_shapes(input_shape);
   const bool plain = layers[0]->reads_plain(input_shape);
   input_desc = {input_shape, plain ? 1 : device.block()};
+  slices = place_slices(net, shapes, {options.training, device.block()}, wiring);
   for (int i = 0; i < layer_count; ++i) {
     const Layer& layer = *layers[static_cast<size_t>(i)];
-    if (layer.is_view())
+    if (layer.is_view()) {
       descs.push_back(desc_of(wiring.root[static_cast<size_t>(i)]));
-    else
-      descs.push_back({shapes[static_cast<size_t>(i)], layer.writes_plain() ? 1 : device.block()});
+      continue;
+    }
+    descs.push_back({shapes[static_cast<size_t>(i)], layer.writes_plain() ? 1 : device.block()});
+    if (slice(i).home != i && input_shape.n > 1) descs.back().image_channels = round_up(shapes[static_cast<size_t>(slice(i).home)].c, device.block());
   }
 }
 
@@ -175,13 +188,21 @@ void Plan::Impl::request_outputs() {
     const bool read_by_caller = options.keep_outputs || (!options.training && (net.layers()[at]->head() || i + 1 == layer_count));
     if (read_by_caller) last[at] = end_time();
   }
+  std::vector<int> first(last.size());
+  for (int i = 0; i < layer_count; ++i) first[static_cast<size_t>(i)] = forward_time(i);
+  for (int i = 0; i < layer_count; ++i) {  // a tensor lives as long as any of its slices
+    const size_t whole = static_cast<size_t>(slice(i).home);
+    first[whole] = std::min(first[whole], forward_time(i));
+    last[whole] = std::max(last[whole], last[static_cast<size_t>(i)]);
+  }
   if (!options.training && layer_count > 0 && !is_step(layer_count - 1)) {
     const int root = wiring.root[static_cast<size_t>(layer_count) - 1];
-    if (root != kNetworkInput) last[static_cast<size_t>(root)] = end_time();
+    if (root != kNetworkInput) last[static_cast<size_t>(slice(root).home)] = end_time();
   }
   if (input_desc.block != 1) input_buffer = request(kNetworkInput, "input", input_desc.bytes(), 0, std::max(input_last, 1));
   for (int i = 0; i < layer_count; ++i)
-    if (is_step(i)) buffers[static_cast<size_t>(i)].y = request(i, "output", descs[static_cast<size_t>(i)].bytes(), forward_time(i), last[static_cast<size_t>(i)]);
+    if (const size_t at = static_cast<size_t>(i); is_step(i) && slice(i).home == i)
+      buffers[at].y = request(i, "output", descs[at].bytes(), first[at], last[at]);
 }
 
 // A gradient lives from its first writer (the reader with the highest index) to its own layer's backward.
@@ -191,11 +212,14 @@ void Plan::Impl::request_gradients() {
     for (size_t k = 0; k < wiring.sources[static_cast<size_t>(i)].size(); ++k)
       if (wiring.dx[static_cast<size_t>(i)][k] == Write::overwrite)
         first[static_cast<size_t>(wiring.root_of(wiring.sources[static_cast<size_t>(i)][k]))] = backward_time(i);
+  std::vector<int> last(first.size(), 0);
   for (int i = 0; i < layer_count; ++i) {
-    const int from = first[static_cast<size_t>(i)];
-    if (from < 0) continue;
-    buffers[static_cast<size_t>(i)].dy = request(i, "gradient", descs[static_cast<size_t>(i)].bytes(), from, options.keep_outputs ? end_time() : backward_time(i));
+    int& until = last[static_cast<size_t>(slice(i).home)];
+    until = std::max(until, backward_time(i));
   }
+  for (int i = 0; i < layer_count; ++i)
+    if (const size_t at = static_cast<size_t>(i); first[at] >= 0)
+      buffers[at].dy = request(i, "gradient", descs[at].bytes(), first[at], options.keep_outputs ? end_time() : last[at]);
 }
 
 void Plan::Impl::place() {
@@ -213,7 +237,7 @@ void Plan::Impl::place() {
 Tensor Plan::Impl::output_tensor(int source) const {
   const int root = wiring.root_of(source);
   if (root == kNetworkInput) return {input_desc, input_buffer >= 0 ? address(input_buffer) : const_cast<float*>(plain_input)};
-  return {desc_of(source), address(buffers[static_cast<size_t>(root)].y)};
+  return {desc_of(source), output_address(root)};
 }
 
 Step Plan::Impl::make_step(int layer) {
@@ -227,14 +251,14 @@ Step Plan::Impl::make_step(int layer) {
     const int source = wiring.sources[at][k];
     step.x.push_back(output_tensor(source));
     Tensor gradient{desc_of(source), nullptr};
-    if (wiring.dx[at][k] != Write::none) gradient.data = address(buffers[static_cast<size_t>(wiring.root_of(source))].dy);
+    if (wiring.dx[at][k] != Write::none) gradient.data = gradient_address(wiring.root_of(source));
     step.dx.push_back(gradient);
   }
   for (const int saved : b.saved) step.saved.push_back(reinterpret_cast<std::byte*>(address(saved)));
   for (const ParamSegment* segment : net.params().of_layer(layer))
     step.params.push_back({net.params().values(*segment), options.training ? net.params().grads(*segment) : std::span<float>{}});
-  step.forward_io.y = {descs[at], address(b.y)};
-  step.forward_io.dy = {descs[at], address(b.dy)};
+  step.forward_io.y = {descs[at], output_address(layer)};
+  step.forward_io.dy = {descs[at], gradient_address(layer)};
   step.forward_io.norm_updates = &net.params().norm_updates(layer);
   step.forward_io.loss = &losses[at];
   step.backward_io = step.forward_io;
@@ -280,7 +304,7 @@ Tensor Plan::output(int layer) const { return impl_->output_tensor(layer); }
 
 Tensor Plan::output_gradient(int layer) const {
   const int root = impl_->wiring.root_of(layer);
-  return {impl_->desc_of(layer), root == kNetworkInput ? nullptr : impl_->address(impl_->buffers[static_cast<size_t>(root)].dy)};
+  return {impl_->desc_of(layer), root == kNetworkInput ? nullptr : impl_->gradient_address(root)};
 }
 
 void Plan::set_input(const float* images) {

@@ -35,7 +35,7 @@ class BatchNorm {
   // No normalization: z = x + bias.
   void use_bias(std::span<const float> bias, std::byte* saved) const;
   void apply(const Tensor& x, const std::byte* saved, const Tensor& y) const;   // y may be x
-  // dx may be dy. `mode` is for dgamma and dbeta.
+  // dx may be dy or x. `mode` is for dgamma and dbeta.
   void backward(const Tensor& x, const Tensor& dy, const NormParams& params, const std::byte* saved, std::byte* scratch, Write mode, const Tensor& dx) const;
   // The same without normalization: dbias and dx = dy activate'(z).
   void backward_bias(const Tensor& x, const Tensor& dy, std::span<float> bias_gradient, const std::byte* saved, Write mode, const Tensor& dx) const;

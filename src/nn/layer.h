@@ -57,6 +57,14 @@ class Layer {
   // Storage other than the device's blocked one. Only the first layer may read plain NCHW; only heads and losses write it.
   virtual bool reads_plain(const Shape& /*in*/) const { return false; }
   virtual bool writes_plain() const { return false; }
+  // Copies that a plan can spare: an output that is nothing but its sources' channels side by side, or (channel of the source, else -1) a run of
+  // channels of its only source.
+  virtual bool is_concatenation() const { return false; }
+  virtual int slice_of_source(const Shape& /*in*/) const { return -1; }
+  // In such a place images lie further apart than they are long. Layers whose training kernel goes by TensorDesc::image_stride() for y and dy
+  // (writes) or for every x and dx (reads) say so. One image alone is dense anywhere.
+  virtual bool writes_slices() const { return false; }
+  virtual bool reads_slices() const { return false; }
   // The layer makes a gradient of its own in training (loss), so backward starts here.
   virtual bool has_loss() const { return false; }
   virtual const Head* head() const { return nullptr; }

@@ -30,7 +30,7 @@ void gradient_sums(int threads, const Tensor& x, const Tensor& dy, const Channel
                    std::span<double> sum_dz_x);
 
 // dx = scale * dz + offset + slope * (x - mean), per channel; batch normalization has offset = -scale * S1 / n and
-// slope = -scale * inv_std^2 * sum_dz_x / n (normalization notes, section 1). dx may be dy.
+// slope = -scale * inv_std^2 * sum_dz_x / n (normalization notes, section 1). dx may be dy or x.
 struct GradientAffine {
   const float* offset = nullptr;   // null: zero
   const float* slope = nullptr;    // null: zero

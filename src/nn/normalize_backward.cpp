@@ -103,7 +103,7 @@ void gradient_sums(int threads, const Tensor& x, const Tensor& dy, const Channel
     const Piece piece = pieces[i];
     double* sums = &partial[i * 2 * block];
     HWY_DYNAMIC_DISPATCH(PieceSums)
-    (activation, desc.block, x.data + piece.offset, dy.data + piece.offset, piece.pixels, from_channel(affine, piece.channel), sums, sums + block);
+    (activation, desc.block, x.data + piece.offset(desc), dy.data + piece.offset(dy.desc), piece.pixels, from_channel(affine, piece.channel), sums, sums + block);
   });
   std::fill(sum_dz.begin(), sum_dz.end(), 0.0);
   std::fill(sum_dz_x.begin(), sum_dz_x.end(), 0.0);
@@ -126,8 +126,8 @@ void normalize_activate_backward(int threads, const Tensor& x, const Tensor& dy,
     const float* offset = gradient.offset ? gradient.offset + piece.channel : kZero;
     const float* slope = gradient.slope ? gradient.slope + piece.channel : kZero;
     HWY_DYNAMIC_DISPATCH(PieceBackward)
-    (activation, desc.block, x.data + piece.offset, dy.data + piece.offset, dx.data + piece.offset, piece.pixels, from_channel(affine, piece.channel), offset,
-     slope);
+    (activation, desc.block, x.data + piece.offset(desc), dy.data + piece.offset(dy.desc), dx.data + piece.offset(dx.desc), piece.pixels,
+     from_channel(affine, piece.channel), offset, slope);
   });
 }
 

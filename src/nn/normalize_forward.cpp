@@ -99,7 +99,7 @@ void channel_moments(int threads, const Tensor& x, std::span<Moments> moments) {
   std::vector<Moments> partial(pieces.count() * block);
   cpu::parallel_for(threads, pieces.count(), [&](size_t i) {
     const Piece piece = pieces[i];
-    HWY_DYNAMIC_DISPATCH(PieceMoments)(desc.block, x.data + piece.offset, piece.pixels, &partial[i * block]);
+    HWY_DYNAMIC_DISPATCH(PieceMoments)(desc.block, x.data + piece.offset(desc), piece.pixels, &partial[i * block]);
   });
   std::fill(moments.begin(), moments.end(), Moments{});
   for (size_t i = 0; i < pieces.count(); ++i) {  // by image, then position: the order that the result is defined by
@@ -116,7 +116,7 @@ void normalize_activate(int threads, const Tensor& x, const ChannelAffine& affin
     const Piece piece = pieces[i];
     const size_t c = static_cast<size_t>(piece.channel);
     HWY_DYNAMIC_DISPATCH(PieceActivate)
-    (activation, desc.block, x.data + piece.offset, y.data + piece.offset, piece.pixels, affine.mean + c, affine.scale + c, affine.shift + c);
+    (activation, desc.block, x.data + piece.offset(desc), y.data + piece.offset(y.desc), piece.pixels, affine.mean + c, affine.scale + c, affine.shift + c);
   });
   if (activate(activation, 0.0) != 0) clear_padding(threads, y);
 }

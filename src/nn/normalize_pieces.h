@@ -8,9 +8,13 @@
 namespace dn {
 
 struct Piece {
-  size_t offset = 0;   // floats from the tensor's start
+  size_t image = 0, block = 0, first = 0;   // first pixel
   size_t pixels = 0;
-  int channel = 0;     // first channel of the block
+  int channel = 0;                          // first channel of the block
+  // Floats from the start of a tensor of this shape; tensors of one sweep may have different strides.
+  size_t offset(const TensorDesc& desc) const {
+    return image * desc.image_stride() + block * desc.block_stride() + first * static_cast<size_t>(desc.block);
+  }
 };
 
 class Pieces {
@@ -21,8 +25,7 @@ class Pieces {
   Piece operator[](size_t i) const {
     const size_t run = i % per_block_, block = i / per_block_ % blocks_, image = i / per_block_ / blocks_;
     const size_t from = run * kPixels;
-    return {image * desc_.image_stride() + block * desc_.block_stride() + from * static_cast<size_t>(desc_.block),
-            std::min(kPixels, desc_.shape.plane() - from), static_cast<int>(block) * desc_.block};
+    return {image, block, from, std::min(kPixels, desc_.shape.plane() - from), static_cast<int>(block) * desc_.block};
   }
 
  private:

@@ -22,13 +22,15 @@ struct Shape {
 struct TensorDesc {
   Shape shape;
   int block = 1;
+  int image_channels = 0;   // of a slice of a wider tensor: the channels from one image to the next; 0: its own
   bool operator==(const TensorDesc&) const = default;
   int padded_channels() const { return round_up(shape.c, block); }
   int channel_blocks() const { return padded_channels() / block; }
-  size_t image_stride() const { return static_cast<size_t>(padded_channels()) * shape.plane(); }  // floats from image to image
+  size_t image_stride() const { return static_cast<size_t>(image_channels ? image_channels : padded_channels()) * shape.plane(); }  // floats
   size_t block_stride() const { return shape.plane() * static_cast<size_t>(block); }                 // floats from channel block to channel block
-  size_t count() const { return image_stride() * static_cast<size_t>(shape.n); }                     // floats stored, padding included
+  size_t count() const { return static_cast<size_t>(padded_channels()) * shape.plane() * static_cast<size_t>(shape.n); }   // padding included
   size_t bytes() const { return count() * sizeof(float); }
+  TensorDesc dense() const { return {shape, block}; }
   size_t offset(int n, int c, int y, int x) const {
     return static_cast<size_t>(n) * image_stride() + static_cast<size_t>(c / block) * block_stride() +
            (static_cast<size_t>(y) * static_cast<size_t>(shape.w) + static_cast<size_t>(x)) * static_cast<size_t>(block) +

@@ -1,6 +1,7 @@
 #include "device/cpu/conv_choice.h"
 
 #include <cstdlib>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -32,15 +33,13 @@ fs::path cache_file() {
 std::string machine() {
   const dnnl_version_t* v = dnnl_version();
   std::string model = "unknown";
-  try {
-    for (const std::string& line : read_lines("/proc/cpuinfo"))
-      if (line.starts_with("model name")) {
-        model = trim(std::string_view(line).substr(line.find(':') + 1));
-        break;
-      }
-  } catch (const Error&) {
-  }
-  return concat(model, ", oneDNN ", v->major, ".", v->minor, ".", v->patch, ", ISA ", static_cast<int>(dnnl::get_effective_cpu_isa()));
+  std::ifstream cpus("/proc/cpuinfo");  // not a regular file: it has no size
+  for (std::string line; std::getline(cpus, line);)
+    if (line.starts_with("model name")) {
+      model = trim(std::string_view(line).substr(line.find(':') + 1));
+      break;
+    }
+  return concat(model, ", oneDNN ", v->major, ".", v->minor, ".", v->patch, ", ISA ", static_cast<int>(dnnl::get_effective_cpu_isa()), ", cold caches");
 }
 
 void load(Choices& all) {

@@ -2,6 +2,7 @@
 // Only *_cpu.cpp files of layers and files in this folder include it.
 #pragma once
 
+#include <functional>
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include "device/cpu/device.h"
@@ -25,6 +26,7 @@ struct ConvShape {
 enum class ConvDirection { forward, backward_data, backward_weights };
 
 dnnl::memory::desc activation_desc(const TensorDesc& desc);
+dnnl::memory::desc bias_desc(const ConvShape& shape);
 dnnl::memory::desc plain_weights_desc(const ConvShape& shape);   // [G,]O,I,H,W as in a .weights file
 inline dnnl::memory::format_tag blocked_tag(int block) {
   return block == 16 ? dnnl::memory::format_tag::nChw16c : block == 8 ? dnnl::memory::format_tag::nChw8c : dnnl::memory::format_tag::nchw;
@@ -36,6 +38,7 @@ struct ConvPrimitive {
   dnnl::memory::desc src, weights, dst;   // of the direction: diff_* where it computes or reads gradients
   size_t scratch_bytes = 0;
   bool winograd = false;
+  bool post_ops = true;              // false: the caller runs ConvOptions::sweep over the output
   std::string implementation;
 };
 
@@ -43,18 +46,31 @@ struct ConvOptions {
   bool bias = false;                 // forward only
   bool inference = false;            // forward only; allows formats and algorithms of prop_kind::forward_inference
   dnnl::primitive_attr attributes;   // post-ops
+  std::string post_ops_name;         // tells choices with different post-ops apart
+  std::function<void(float* dst)> sweep;   // does what `attributes` would, so that an algorithm without post-ops may compete; null: none may
 };
 
 // The best implementation for this device's policy (Device::convolution): direct, winograd, or the faster of the two by measurement.
 ConvPrimitive make_convolution(Device& device, const ConvShape& shape, ConvDirection direction, const ConvOptions& options = {});
 // One algorithm, or an empty primitive when oneDNN has none.
 ConvPrimitive try_convolution(Device& device, const ConvShape& shape, ConvDirection direction, bool winograd, const ConvOptions& options);
-// Median seconds of a few runs on buffers of its own.
-double time_convolution(Device& device, const ConvShape& shape, ConvDirection direction, const ConvPrimitive& primitive);
+// Median seconds of a few runs on buffers of its own. Cold: nothing is in the caches when a run starts, as in a network, where a hundred
+// megabytes pass between two visits of a layer; warm: the run before left what fits.
+enum class Caches { cold, warm };
+double time_convolution(Device& device, const ConvShape& shape, ConvDirection direction, const ConvPrimitive& primitive, Caches caches = Caches::cold,
+                        const std::function<void(float*)>& sweep = {});
 
-// dst = src, or dst += src, with conversion between the two formats.
-void reorder(Device& device, const dnnl::memory::desc& from_desc, const float* from, const dnnl::memory::desc& to_desc, float* to, bool accumulate = false);
-bool is_identity_reorder(const dnnl::memory::desc& a, const dnnl::memory::desc& b);
+// to = from, or to += from, with conversion between two formats. Made once: making one costs as much as a small layer.
+class Reorder {
+ public:
+  Reorder() = default;
+  Reorder(Device& device, const dnnl::memory::desc& from, const dnnl::memory::desc& to, bool accumulate = false);
+  void operator()(Device& device, const float* from, float* to) const;
+
+ private:
+  dnnl::memory::desc from_, to_;
+  dnnl::reorder primitive_;
+};
 
 inline dnnl::memory view(Device& device, const dnnl::memory::desc& desc, const void* data) {
   return dnnl::memory(desc, device.onednn().engine, const_cast<void*>(data));

@@ -2,6 +2,7 @@
 //   saved[0]  the convolution's output (unless there is neither normalization nor a non-linear activation)
 //   saved[1]  vectors of the normalization
 //   scratch   weights in the format the primitive wants, its scratchpad, a temporary where a gradient must be added
+// Backward turns dy into dz; where dy is a slice of a wider gradient, the saved output z, which is dense, as convolutions need it.
 // Weights are repacked at every call: a pack moves the weights once, which is nothing beside the convolution, and no copy stays in memory.
 #include "layers/convolutional/convolutional_cpu.h"
 
@@ -42,21 +43,27 @@ class ConvTrainingKernel : public Kernel {
         device_(device),
         args_(args),
         plain_(cpu::plain_weights_desc(conv_shape(layer, args))),
-        norm_(args.y, layer.activation(), device.threads()),
+        z_(args.y.dense()),
+        norm_(z_, layer.activation(), device.threads()),
         direct_output_(!layer.normalized() && layer.activation() == Activation::linear) {
     const cpu::ConvShape shape = conv_shape(layer, args);
     cpu::ConvOptions options;
     options.bias = direct_output_;
     forward_ = cpu::make_convolution(device, shape, cpu::ConvDirection::forward, options);
+    if (packed_bytes(forward_)) pack_forward_ = cpu::Reorder(device, plain_, forward_.weights);
     if (!args.backward) return;
     weights_ = cpu::make_convolution(device, shape, cpu::ConvDirection::backward_weights);
-    if (args.dx[0] != Write::none) data_ = cpu::make_convolution(device, shape, cpu::ConvDirection::backward_data);
+    unpack_ = cpu::Reorder(device, weights_.weights, plain_);
+    unpack_and_add_ = cpu::Reorder(device, weights_.weights, plain_, true);
+    if (args.dx[0] == Write::none) return;
+    data_ = cpu::make_convolution(device, shape, cpu::ConvDirection::backward_data);
+    if (packed_bytes(data_)) pack_data_ = cpu::Reorder(device, plain_, data_.weights);
   }
 
   Needs needs() const override {
     Needs n;
     n.x_in_backward = args_.backward;
-    if (!direct_output_) n.saved = {args_.y.bytes(), norm_.saved_bytes()};
+    if (!direct_output_) n.saved = {z_.bytes(), norm_.saved_bytes()};
     n.forward_scratch = packed_bytes(forward_) + aligned(forward_.scratch_bytes);
     if (args_.backward) {
       const size_t weights = aligned(weights_.weights.get_size()) + aligned(weights_.scratch_bytes);
@@ -72,7 +79,7 @@ class ConvTrainingKernel : public Kernel {
     const ConvParams params = conv_params(layer_, io);
     if (pass.phase == 0) convolve(io, params);
     if (direct_output_) return;
-    const Tensor z{args_.y, reinterpret_cast<float*>(io.saved[0])};
+    const Tensor z = output_of_convolution(io);
     if (!layer_.normalized()) {
       norm_.use_bias(params.norm.beta.value, io.saved[1]);
       norm_.apply(z, io.saved[1], io.y);
@@ -88,26 +95,26 @@ class ConvTrainingKernel : public Kernel {
 
   void backward(const Io& io, const Pass& pass) override {
     const ConvParams params = conv_params(layer_, io);
-    if (layer_.normalized()) {
-      const Tensor z{args_.y, reinterpret_cast<float*>(io.saved[0])};
-      norm_.backward(z, io.dy, params.norm, io.saved[1], io.scratch, pass.param_grads, io.dy);
-    } else {
-      bias_backward(io, params, pass);
-    }
-    weights_gradient(io, params, pass);
-    if (data_.primitive) input_gradient(io, params);
+    const Tensor dz = io.dy.desc == z_ ? io.dy : output_of_convolution(io);
+    if (layer_.normalized())
+      norm_.backward(output_of_convolution(io), io.dy, params.norm, io.saved[1], io.scratch, pass.param_grads, dz);
+    else
+      bias_backward(io, params, pass, dz);
+    weights_gradient(io, params, pass, dz);
+    if (data_.primitive) input_gradient(io, params, dz);
   }
 
  private:
-  size_t packed_bytes(const cpu::ConvPrimitive& conv) const { return cpu::is_identity_reorder(conv.weights, plain_) ? 0 : aligned(conv.weights.get_size()); }
+  Tensor output_of_convolution(const Io& io) const { return {z_, reinterpret_cast<float*>(io.saved[0])}; }
+  size_t packed_bytes(const cpu::ConvPrimitive& conv) const { return conv.weights == plain_ ? 0 : aligned(conv.weights.get_size()); }
   size_t temporary_bytes() const { return args_.dx[0] == Write::accumulate ? args_.x[0].bytes() : 0; }
 
   // The weights as `conv` wants them: themselves, or packed at `scratch`, which moves on.
-  const float* packed(const cpu::ConvPrimitive& conv, std::span<const float> weights, std::byte*& scratch) const {
+  const float* packed(const cpu::ConvPrimitive& conv, const cpu::Reorder& pack, std::span<const float> weights, std::byte*& scratch) const {
     const size_t bytes = packed_bytes(conv);
     if (bytes == 0) return weights.data();
     float* to = reinterpret_cast<float*>(scratch);
-    cpu::reorder(device_, plain_, weights.data(), conv.weights, to);
+    pack(device_, weights.data(), to);
     scratch += bytes;
     return to;
   }
@@ -123,7 +130,7 @@ class ConvTrainingKernel : public Kernel {
 
   void convolve(const Io& io, const ConvParams& params) {
     std::byte* scratch = io.scratch;
-    const float* w = packed(forward_, params.weights.value, scratch);
+    const float* w = packed(forward_, pack_forward_, params.weights.value, scratch);
     float* out = direct_output_ ? io.y.data : reinterpret_cast<float*>(io.saved[0]);
     std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, cpu::view(device_, forward_.src, io.x[0].data)},
                                               {DNNL_ARG_WEIGHTS, cpu::view(device_, forward_.weights, w)},
@@ -136,9 +143,9 @@ class ConvTrainingKernel : public Kernel {
     execute(forward_, arguments);
   }
 
-  void bias_backward(const Io& io, const ConvParams& params, const Pass& pass) {
+  void bias_backward(const Io& io, const ConvParams& params, const Pass& pass, const Tensor& dz) {
     if (!direct_output_) {
-      norm_.backward_bias({args_.y, reinterpret_cast<float*>(io.saved[0])}, io.dy, params.norm.beta.grad, io.saved[1], pass.param_grads, io.dy);
+      norm_.backward_bias(output_of_convolution(io), io.dy, params.norm.beta.grad, io.saved[1], pass.param_grads, dz);
       return;
     }
     const std::vector<float> zero(static_cast<size_t>(args_.y.padded_channels()), 0.0f), one(zero.size(), 1.0f);
@@ -147,20 +154,20 @@ class ConvTrainingKernel : public Kernel {
     for (size_t c = 0; c < sums.size(); ++c) deliver(params.norm.beta.grad[c], sums[c], pass.param_grads);
   }
 
-  void weights_gradient(const Io& io, const ConvParams& params, const Pass& pass) {
+  void weights_gradient(const Io& io, const ConvParams& params, const Pass& pass, const Tensor& dz) {
     // oneDNN overwrites, and mostly in a format of its own: the gradient goes through a temporary unless neither matters.
     const bool accumulate = pass.param_grads == Write::accumulate, through = accumulate || packed_bytes(weights_) > 0;
     float* out = through ? reinterpret_cast<float*>(io.scratch) : params.weights.grad.data();
     execute(weights_, {{DNNL_ARG_SRC, cpu::view(device_, weights_.src, io.x[0].data)},
-                       {DNNL_ARG_DIFF_DST, cpu::view(device_, weights_.dst, io.dy.data)},
+                       {DNNL_ARG_DIFF_DST, cpu::view(device_, weights_.dst, dz.data)},
                        {DNNL_ARG_DIFF_WEIGHTS, cpu::view(device_, weights_.weights, out)},
                        {DNNL_ARG_SCRATCHPAD, scratchpad(weights_, io.scratch + aligned(weights_.weights.get_size()))}});
-    if (through) cpu::reorder(device_, weights_.weights, out, plain_, params.weights.grad.data(), accumulate);
+    if (through) (accumulate ? unpack_and_add_ : unpack_)(device_, out, params.weights.grad.data());
   }
 
-  void input_gradient(const Io& io, const ConvParams& params) {
+  void input_gradient(const Io& io, const ConvParams& params, const Tensor& dz) {
     std::byte* scratch = io.scratch;
-    const float* w = packed(data_, params.weights.value, scratch);
+    const float* w = packed(data_, pack_data_, params.weights.value, scratch);
     const bool accumulate = args_.dx[0] == Write::accumulate;
     float* out = io.dx[0].data;
     if (accumulate) {
@@ -169,7 +176,7 @@ class ConvTrainingKernel : public Kernel {
     }
     execute(data_, {{DNNL_ARG_DIFF_SRC, cpu::view(device_, data_.src, out)},
                     {DNNL_ARG_WEIGHTS, cpu::view(device_, data_.weights, w)},
-                    {DNNL_ARG_DIFF_DST, cpu::view(device_, data_.dst, io.dy.data)},
+                    {DNNL_ARG_DIFF_DST, cpu::view(device_, data_.dst, dz.data)},
                     {DNNL_ARG_SCRATCHPAD, scratchpad(data_, scratch)}});
     if (accumulate) add_to(device_.threads(), io.dx[0].data, out, args_.x[0].count());
   }
@@ -178,9 +185,11 @@ class ConvTrainingKernel : public Kernel {
   cpu::Device& device_;
   KernelArgs args_;
   memory::desc plain_;
+  TensorDesc z_;      // the convolution's own output, dense
   BatchNorm norm_;
   bool direct_output_;
   cpu::ConvPrimitive forward_, data_, weights_;
+  cpu::Reorder pack_forward_, pack_data_, unpack_, unpack_and_add_;
 };
 
 }  // namespace

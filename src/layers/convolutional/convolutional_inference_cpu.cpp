@@ -46,10 +46,14 @@ class ConvInferenceKernel : public Kernel {
       ops.append_eltwise(1.0f, eltwise->algorithm, eltwise->alpha, 0);
 #endif
       options.attributes.set_post_ops(ops);
+      options.post_ops_name = layer.spec().activation;
+      options.sweep = [this](float* y) { activate_only({args_.y, y}); };
     }
-    sweep_ = !eltwise && layer.activation() != Activation::linear;
+    zero_.assign(static_cast<size_t>(args.y.padded_channels()), 0.0f);
+    one_.assign(zero_.size(), 1.0f);
     const cpu::ConvShape shape = conv_shape(layer, args);
     conv_ = cpu::make_convolution(device, shape, cpu::ConvDirection::forward, options);
+    sweep_ = layer.activation() != Activation::linear && (!eltwise || !conv_.post_ops);
     plain_ = cpu::plain_weights_desc(shape);
     bias_.assign(static_cast<size_t>(args.y.padded_channels()), 0.0f);
   }
@@ -65,7 +69,7 @@ class ConvInferenceKernel : public Kernel {
       pack(conv_params(layer_, io));
       version_ = pass.weights_version;
     }
-    const memory::desc bias({args_.y.shape.c}, memory::data_type::f32, memory::format_tag::x);
+    const memory::desc bias = cpu::bias_desc(conv_shape(layer_, args_));
     const memory::desc pad({static_cast<memory::dim>(conv_.scratch_bytes)}, memory::data_type::u8, memory::format_tag::x);
     conv_.primitive.execute(device_.onednn().stream, {{DNNL_ARG_SRC, cpu::view(device_, conv_.src, io.x[0].data)},
                                                       {DNNL_ARG_WEIGHTS, packed_},
@@ -74,17 +78,16 @@ class ConvInferenceKernel : public Kernel {
                                                       {DNNL_ARG_SCRATCHPAD, cpu::view(device_, pad, io.scratch)}});
     device_.onednn().stream.wait();
     if (!sweep_ && activate(layer_.activation(), 0.0) != 0) clear_padding(device_.threads(), io.y);  // a post-op may write act(0) there
-    if (!sweep_) return;
-    if (zero_.empty()) {
-      zero_.assign(bias_.size(), 0.0f);
-      one_.assign(bias_.size(), 1.0f);
-    }
-    normalize_activate(device_.threads(), io.y, {zero_.data(), one_.data(), zero_.data()}, layer_.activation(), io.y);
+    if (sweep_) activate_only(io.y);
   }
 
   void backward(const Io&, const Pass&) override { ensure(false, "an inference kernel has no backward"); }
 
  private:
+  void activate_only(const Tensor& y) const {
+    normalize_activate(device_.threads(), y, {zero_.data(), one_.data(), zero_.data()}, layer_.activation(), y);
+  }
+
   void pack(const ConvParams& params) {
     const size_t filters = static_cast<size_t>(args_.y.shape.c), per_filter = params.weights.value.size() / filters;
     AlignedFloats folded(params.weights.value.begin(), params.weights.value.end());

@@ -27,6 +27,12 @@ class Route : public Layer {
   std::vector<int> sources() const override { return sources_; }
   Shape output_shape(std::span<const Shape> in) const override;
   bool is_view() const override { return sources_.size() == 1 && spec_.groups == 1; }
+  bool is_concatenation() const override { return sources_.size() > 1 && spec_.groups == 1; }
+  int slice_of_source(const Shape& in) const override {
+    return sources_.size() == 1 && spec_.groups > 1 ? spec_.group_id * (in.c / spec_.groups) : -1;
+  }
+  bool writes_slices() const override { return true; }
+  bool reads_slices() const override { return true; }
   std::string summary(std::span<const Shape> in) const override;
 
  private:

@@ -67,7 +67,7 @@ class RouteCpu : public Kernel {
   void forward(const Io& io, const Pass&) override {
     std::vector<const float*> from;
     for (const Tensor& x : io.x) from.push_back(x.data);
-    move(from, args_.x, io.y.data, args_.y, forward_, false);
+    move(from, args_.x, io.y.data, args_.y, forward_, false);   // leaves out what the plan had written in place
   }
 
   // Sources in order: the same layer may be listed twice, and its second slice then adds to the first.
@@ -90,6 +90,7 @@ class RouteCpu : public Kernel {
         return from[run.tensor] + n * desc.image_stride() + static_cast<size_t>(run.block) * desc.block_stride() + run.lane;
       };
       if (copies_whole_block(runs, sources, target, static_cast<int>(block))) {
+        if (source(runs[0]) == out) return;   // already there
         if (add)
           add_to(1, out, source(runs[0]), target.block_stride());
         else
