@@ -67,6 +67,7 @@ struct Plan::Impl {
   const TensorDesc& desc_of(int layer) const { return layer == kNetworkInput ? input_desc : descs[static_cast<size_t>(layer)]; }
 
   void describe_tensors();
+  int image_channels(const std::vector<Slice>& kind, int layer) const;
   void compile();
   void request_memory();
   int request(int layer, std::string what, size_t bytes, int first, int last);
@@ -75,16 +76,12 @@ struct Plan::Impl {
   void place();
   void make_steps();
   Step make_step(int layer);
-  const Slice& slice(int layer) const { return slices[static_cast<size_t>(layer)]; }
-  // Of a layer's output or gradient, given the buffer it lies in.
-  float* address(int layer, int buffer) const {
-    const TensorDesc& desc = descs[static_cast<size_t>(layer)];
-    return buffer < 0 ? nullptr : address(buffer) + static_cast<size_t>(slice(layer).channel / desc.block) * desc.block_stride();
+  float* slice_address(int buffer, const Slice& slice, const TensorDesc& desc) const {
+    return buffer < 0 ? nullptr : address(buffer) + static_cast<size_t>(slice.channel / desc.block) * desc.block_stride();
   }
-  float* output_address(int layer) const { return address(layer, buffers[static_cast<size_t>(slice(layer).home)].y); }
-  float* gradient_address(int layer) const { return address(layer, buffers[static_cast<size_t>(slice(layer).home)].dy); }
   float* address(int buffer) const { return buffer < 0 ? nullptr : reinterpret_cast<float*>(arena.data() + placed.offsets[static_cast<size_t>(buffer)]); }
   Tensor output_tensor(int source) const;
+  Tensor gradient_tensor(int source) const;
 
   Network& net;
   cpu::Device& device;
@@ -92,9 +89,10 @@ struct Plan::Impl {
   PlanOptions options;
   int layer_count;
   Wiring wiring;
-  std::vector<Slice> slices;           // per layer: whose buffers its output and gradient lie in
+  Slices slices;                       // per layer: whose buffers its output and gradient lie in
+  std::vector<Shape> shapes;
   TensorDesc input_desc;
-  std::vector<TensorDesc> descs;
+  std::vector<TensorDesc> descs;       // of outputs
   std::vector<std::unique_ptr<Kernel>> kernels;
   std::vector<Needs> needs;
   std::vector<BufferRequest> requests;
@@ -109,12 +107,18 @@ struct Plan::Impl {
   PlanReport report;
 };
 
+// TensorDesc::image_channels of a layer's slice.
+int Plan::Impl::image_channels(const std::vector<Slice>& kind, int layer) const {
+  const int whole = kind[static_cast<size_t>(layer)].home;
+  return whole == layer || input_shape.n == 1 ? 0 : round_up(shapes[static_cast<size_t>(whole)].c, device.block());
+}
+
 void Plan::Impl::describe_tensors() {
   const auto& layers = net.layers();
-  const std::vector<Shape> shapes = net.output_shapes(input_shape);
+  shapes = net.output_shapes(input_shape);
   const bool plain = layers[0]->reads_plain(input_shape);
   input_desc = {input_shape, plain ? 1 : device.block()};
-  slices = place_slices(net, shapes, {options.training, device.block()}, wiring);
+  slices = place_slices(net, shapes, {options.training, options.slices, device.block()}, wiring);
   for (int i = 0; i < layer_count; ++i) {
     const Layer& layer = *layers[static_cast<size_t>(i)];
     if (layer.is_view()) {
@@ -122,7 +126,7 @@ void Plan::Impl::describe_tensors() {
       continue;
     }
     descs.push_back({shapes[static_cast<size_t>(i)], layer.writes_plain() ? 1 : device.block()});
-    if (slice(i).home != i && input_shape.n > 1) descs.back().image_channels = round_up(shapes[static_cast<size_t>(slice(i).home)].c, device.block());
+    descs.back().image_channels = image_channels(slices.outputs, i);
   }
 }
 
@@ -191,17 +195,17 @@ void Plan::Impl::request_outputs() {
   std::vector<int> first(last.size());
   for (int i = 0; i < layer_count; ++i) first[static_cast<size_t>(i)] = forward_time(i);
   for (int i = 0; i < layer_count; ++i) {  // a tensor lives as long as any of its slices
-    const size_t whole = static_cast<size_t>(slice(i).home);
+    const size_t whole = static_cast<size_t>(slices.outputs[static_cast<size_t>(i)].home);
     first[whole] = std::min(first[whole], forward_time(i));
     last[whole] = std::max(last[whole], last[static_cast<size_t>(i)]);
   }
   if (!options.training && layer_count > 0 && !is_step(layer_count - 1)) {
     const int root = wiring.root[static_cast<size_t>(layer_count) - 1];
-    if (root != kNetworkInput) last[static_cast<size_t>(slice(root).home)] = end_time();
+    if (root != kNetworkInput) last[static_cast<size_t>(slices.outputs[static_cast<size_t>(root)].home)] = end_time();
   }
   if (input_desc.block != 1) input_buffer = request(kNetworkInput, "input", input_desc.bytes(), 0, std::max(input_last, 1));
   for (int i = 0; i < layer_count; ++i)
-    if (const size_t at = static_cast<size_t>(i); is_step(i) && slice(i).home == i)
+    if (const size_t at = static_cast<size_t>(i); is_step(i) && slices.outputs[at].home == i)
       buffers[at].y = request(i, "output", descs[at].bytes(), first[at], last[at]);
 }
 
@@ -214,7 +218,7 @@ void Plan::Impl::request_gradients() {
         first[static_cast<size_t>(wiring.root_of(wiring.sources[static_cast<size_t>(i)][k]))] = backward_time(i);
   std::vector<int> last(first.size(), 0);
   for (int i = 0; i < layer_count; ++i) {
-    int& until = last[static_cast<size_t>(slice(i).home)];
+    int& until = last[static_cast<size_t>(slices.gradients[static_cast<size_t>(i)].home)];
     until = std::max(until, backward_time(i));
   }
   for (int i = 0; i < layer_count; ++i)
@@ -237,7 +241,17 @@ void Plan::Impl::place() {
 Tensor Plan::Impl::output_tensor(int source) const {
   const int root = wiring.root_of(source);
   if (root == kNetworkInput) return {input_desc, input_buffer >= 0 ? address(input_buffer) : const_cast<float*>(plain_input)};
-  return {desc_of(source), output_address(root)};
+  const Slice& slice = slices.outputs[static_cast<size_t>(root)];
+  return {desc_of(source), slice_address(buffers[static_cast<size_t>(slice.home)].y, slice, desc_of(source))};
+}
+
+Tensor Plan::Impl::gradient_tensor(int source) const {
+  const int root = wiring.root_of(source);
+  if (root == kNetworkInput) return {input_desc, nullptr};
+  const Slice& slice = slices.gradients[static_cast<size_t>(root)];
+  TensorDesc desc = desc_of(source).dense();
+  desc.image_channels = image_channels(slices.gradients, root);
+  return {desc, slice_address(buffers[static_cast<size_t>(slice.home)].dy, slice, desc)};
 }
 
 Step Plan::Impl::make_step(int layer) {
@@ -250,15 +264,14 @@ Step Plan::Impl::make_step(int layer) {
   for (size_t k = 0; k < wiring.sources[at].size(); ++k) {
     const int source = wiring.sources[at][k];
     step.x.push_back(output_tensor(source));
-    Tensor gradient{desc_of(source), nullptr};
-    if (wiring.dx[at][k] != Write::none) gradient.data = gradient_address(wiring.root_of(source));
-    step.dx.push_back(gradient);
+    step.dx.push_back(gradient_tensor(source));
+    if (wiring.dx[at][k] == Write::none) step.dx.back().data = nullptr;
   }
   for (const int saved : b.saved) step.saved.push_back(reinterpret_cast<std::byte*>(address(saved)));
   for (const ParamSegment* segment : net.params().of_layer(layer))
     step.params.push_back({net.params().values(*segment), options.training ? net.params().grads(*segment) : std::span<float>{}});
-  step.forward_io.y = {descs[at], output_address(layer)};
-  step.forward_io.dy = {descs[at], gradient_address(layer)};
+  step.forward_io.y = output_tensor(layer);
+  step.forward_io.dy = gradient_tensor(layer);
   step.forward_io.norm_updates = &net.params().norm_updates(layer);
   step.forward_io.loss = &losses[at];
   step.backward_io = step.forward_io;
@@ -302,10 +315,7 @@ std::vector<StepTime> Plan::times() const {
 const LossReport& Plan::loss(int layer) const { return impl_->losses[static_cast<size_t>(layer)]; }
 Tensor Plan::output(int layer) const { return impl_->output_tensor(layer); }
 
-Tensor Plan::output_gradient(int layer) const {
-  const int root = impl_->wiring.root_of(layer);
-  return {impl_->desc_of(layer), root == kNetworkInput ? nullptr : impl_->gradient_address(root)};
-}
+Tensor Plan::output_gradient(int layer) const { return impl_->gradient_tensor(layer); }
 
 void Plan::set_input(const float* images) {
   Impl& p = *impl_;

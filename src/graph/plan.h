@@ -12,6 +12,7 @@ namespace dn {
 struct PlanOptions {
   bool training = false;
   int frozen_layers = 0;      // layers with a lower index are not trained
+  bool slices = true;         // false: every route copies (tests)
   bool keep_outputs = false;  // every layer's output stays readable after forward (tests, golden comparison)
 };
 

@@ -105,10 +105,11 @@ TEST(plan, frozen_layers_get_no_gradient) {
   for (const ParamSegment& s : network.params().segments()) {
     double sum = 0;
     for (size_t i = 0; i < s.spec.count; ++i) sum += std::abs(grads[s.offset + i]);
-    if (s.layer < 4)
+    if (s.layer < 4) {
       EXPECT_EQ(sum, 0) << s.layer << " " << s.spec.name;
-    else if (s.trained())
+    } else if (s.trained()) {
       EXPECT_GT(sum, 0) << s.layer << " " << s.spec.name;
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-// Which outputs lie inside another layer's tensor, so that concatenations and channel groups cost no copy. Pure; derived once per plan.
+// Which outputs and gradients lie inside another layer's tensor, so that concatenations and channel groups cost no copy. Pure; derived once per plan.
 #pragma once
 
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace dn {
 
-// Where the output of a layer lies: in the tensor of layer `home`, from channel `channel` on. Its own: home is the layer itself, channel 0.
+// Where the output (or the gradient) of a layer lies: in that of layer `home`, from channel `channel` on. Its own: home is the layer, channel 0.
 struct Slice {
   int home = 0;
   int channel = 0;
@@ -15,10 +15,16 @@ struct Slice {
 
 struct SliceOptions {
   bool training = false;
+  bool enabled = true;   // false: every layer at home
   int block = 16;        // of the channels
 };
 
-// Decides for every layer, and takes the gradients that then need no copy out of `wiring`: the gradient of a slice is the slice of the gradient.
-std::vector<Slice> place_slices(const Network& network, const std::vector<Shape>& outputs, const SliceOptions& options, Wiring& wiring);
+// Per layer. A gradient may be a slice where the output is not: convolutions add to one, but cannot read one.
+struct Slices {
+  std::vector<Slice> outputs, gradients;
+};
+
+// Takes the gradients that need no copy then out of `wiring`.
+Slices place_slices(const Network& network, const std::vector<Shape>& outputs, const SliceOptions& options, Wiring& wiring);
 
 }  // namespace dn

@@ -61,10 +61,11 @@ class Layer {
   // channels of its only source.
   virtual bool is_concatenation() const { return false; }
   virtual int slice_of_source(const Shape& /*in*/) const { return -1; }
-  // In such a place images lie further apart than they are long. Layers whose training kernel goes by TensorDesc::image_stride() for y and dy
-  // (writes) or for every x and dx (reads) say so. One image alone is dense anywhere.
+  // In such a place images lie further apart than they are long. Layers whose training kernel goes by the image_stride() of the tensors in Io say
+  // so: for y and dy; for x; for dx where it accumulates. One image alone is dense anywhere.
   virtual bool writes_slices() const { return false; }
   virtual bool reads_slices() const { return false; }
+  virtual bool adds_to_slices() const { return reads_slices(); }
   // The layer makes a gradient of its own in training (loss), so backward starts here.
   virtual bool has_loss() const { return false; }
   virtual const Head* head() const { return nullptr; }

@@ -34,6 +34,7 @@ class Convolutional : public Layer {
   std::string summary(std::span<const Shape> in) const override;
   bool reads_plain(const Shape& in) const override { return in.c <= 3 && spec_.groups == 1; }
   bool writes_slices() const override { return normalized() || activation_ != Activation::linear; }   // by the sweep behind the convolution
+  bool adds_to_slices() const override { return true; }
 
   const ConvolutionalSpec& spec() const { return spec_; }   // strides and padding resolved
   bool normalized() const { return spec_.batch_normalize != 0; }

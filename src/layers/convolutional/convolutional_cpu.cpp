@@ -178,7 +178,7 @@ class ConvTrainingKernel : public Kernel {
                     {DNNL_ARG_WEIGHTS, cpu::view(device_, data_.weights, w)},
                     {DNNL_ARG_DIFF_DST, cpu::view(device_, data_.dst, dz.data)},
                     {DNNL_ARG_SCRATCHPAD, scratchpad(data_, scratch)}});
-    if (accumulate) add_to(device_.threads(), io.dx[0].data, out, args_.x[0].count());
+    if (accumulate) add_images(device_.threads(), io.dx[0], {args_.x[0].dense(), out});
   }
 
   const Convolutional& layer_;

@@ -33,9 +33,9 @@ void add_runs(size_t tensor, const TensorDesc& source, int from, const TensorDes
   }
 }
 
-bool copies_whole_block(const Runs& runs, std::span<const TensorDesc> sources, const TensorDesc& target, int target_block) {
+bool copies_whole_block(const Runs& runs, std::span<const Tensor> sources, const TensorDesc& target, int target_block) {
   if (runs.size() != 1 || runs[0].lane != 0 || runs[0].to_lane != 0) return false;
-  const TensorDesc& source = sources[runs[0].tensor];
+  const TensorDesc& source = sources[runs[0].tensor].desc;
   if (source.block != target.block) return false;
   // A shorter run is a whole block when what follows is padding, zero on both sides.
   return runs[0].count == std::min(source.block, source.shape.c - runs[0].block * source.block) &&
@@ -65,29 +65,27 @@ class RouteCpu : public Kernel {
   Needs needs() const override { return {}; }
 
   void forward(const Io& io, const Pass&) override {
-    std::vector<const float*> from;
-    for (const Tensor& x : io.x) from.push_back(x.data);
-    move(from, args_.x, io.y.data, args_.y, forward_, false);   // leaves out what the plan had written in place
+    move(io.x, io.y, forward_, false);   // leaves out what the plan had written in place
   }
 
   // Sources in order: the same layer may be listed twice, and its second slice then adds to the first.
   void backward(const Io& io, const Pass&) override {
     for (size_t s = 0; s < args_.dx.size(); ++s)
       if (args_.dx[s] != Write::none)
-        move({io.dy.data}, {&args_.y, 1}, io.dx[s].data, args_.x[s], backward_[s], args_.dx[s] == Write::accumulate);
+        move({&io.dy, 1}, io.dx[s], backward_[s], args_.dx[s] == Write::accumulate);
   }
 
  private:
-  void move(const std::vector<const float*>& from, std::span<const TensorDesc> sources, float* to, const TensorDesc& target,
-            const std::vector<Runs>& blocks, bool add) {
+  void move(std::span<const Tensor> sources, const Tensor& to, const std::vector<Runs>& blocks, bool add) {
+    const TensorDesc& target = to.desc;
     const size_t plane = target.shape.plane();
     cpu::parallel_for(device_.threads(), static_cast<size_t>(target.shape.n) * blocks.size(), [&](size_t item) {
       const size_t n = item / blocks.size(), block = item % blocks.size();
       const Runs& runs = blocks[block];
-      float* out = to + n * target.image_stride() + block * target.block_stride();
+      float* out = to.data + n * target.image_stride() + block * target.block_stride();
       const auto source = [&](const Run& run) {
-        const TensorDesc& desc = sources[run.tensor];
-        return from[run.tensor] + n * desc.image_stride() + static_cast<size_t>(run.block) * desc.block_stride() + run.lane;
+        const TensorDesc& desc = sources[run.tensor].desc;
+        return sources[run.tensor].data + n * desc.image_stride() + static_cast<size_t>(run.block) * desc.block_stride() + run.lane;
       };
       if (copies_whole_block(runs, sources, target, static_cast<int>(block))) {
         if (source(runs[0]) == out) return;   // already there
@@ -98,7 +96,7 @@ class RouteCpu : public Kernel {
         return;
       }
       if (!add) std::fill_n(out, target.block_stride(), 0.f);
-      for (const Run& run : runs) move_lanes(source(run), sources[run.tensor].block, out + run.to_lane, target.block, plane, run.count, add);
+      for (const Run& run : runs) move_lanes(source(run), sources[run.tensor].desc.block, out + run.to_lane, target.block, plane, run.count, add);
     });
   }
 

@@ -1,0 +1,119 @@
+// Slices: where they are placed, and that a plan with them computes bit for bit what a plan of copies computes.
+#include "graph/slices.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "base/rng.h"
+#include "device/cpu/device.h"
+#include "graph/plan.h"
+
+namespace dn {
+namespace {
+
+// Two cross-stage blocks, one nested in the other's end, as the tiny YOLOs have them; widths that do and do not fill channel blocks of 8 and 16.
+std::string net_text(int width) {
+  const std::string conv = "[convolutional]\nbatch_normalize=1\nsize=3\npad=1\nactivation=leaky\nfilters=";
+  const std::string half = std::to_string(width / 2) + "\n", full = std::to_string(width) + "\n";
+  return "[net]\nbatch=2\nwidth=16\nheight=16\nchannels=3\n"                       //
+         + conv + full                                                             // 0
+         + "[route]\nlayers=-1\ngroups=2\ngroup_id=1\n"                            // 1: a slice of 0
+         + conv + half                                                             // 2: read by a convolution and by 4
+         + conv + half                                                             // 3: read by 4 only
+         + "[route]\nlayers=-1,-2\n"                                               // 4
+         + "[convolutional]\nsize=1\nactivation=mish\nfilters=" + full             // 5: no normalization
+         + "[route]\nlayers=0,-1\n"                                                // 6: 2 x width
+         + "[maxpool]\nsize=2\nstride=2\n"                                         // 7
+         + "[convolutional]\nsize=1\nactivation=linear\nfilters=" + full           // 8
+         + "[upsample]\nstride=2\n"                                                // 9
+         + "[route]\nlayers=-1,6\n"                                                // 10: takes in the whole of 6
+         + "[convolutional]\nsize=1\nactivation=linear\nfilters=14\n"              // 11
+         + "[yolo]\nmask=0,1\nanchors=4,5, 9,8\nclasses=2\nnum=2\nmax=10\n";       // 12
+}
+
+Slices place(const Network& network, int images, bool training, Wiring& w) {
+  w = wire(network, training, 0);
+  return place_slices(network, network.output_shapes(network.input(images)), {.training = training, .enabled = true, .block = 16}, w);
+}
+
+void expect_slice(const Slice& slice, int home, int channel) {
+  EXPECT_EQ(slice.home, home);
+  EXPECT_EQ(slice.channel, channel);
+}
+
+TEST(slices, several_images_place_what_strides_allow) {
+  const Network network = Network::from_text(net_text(32));
+  Wiring w;
+  const Slices s = place(network, 2, true, w);
+  expect_slice(s.outputs[3], 4, 0);
+  expect_slice(s.gradients[3], 4, 0);
+  expect_slice(s.outputs[2], 2, 0);     // a convolution reads it: dense
+  expect_slice(s.gradients[2], 4, 16);  // and adds to its gradient wherever that lies
+  expect_slice(s.outputs[0], 6, 0);
+  expect_slice(s.outputs[5], 6, 32);
+  expect_slice(s.outputs[6], 6, 0);     // the maxpool wants it dense
+  EXPECT_EQ(w.dx[4], (std::vector<Write>{Write::none, Write::none}));
+  EXPECT_EQ(w.dx[3][0], Write::accumulate);
+  EXPECT_EQ(w.dx[10], (std::vector<Write>{Write::overwrite, Write::overwrite}));
+}
+
+TEST(slices, one_image_is_dense_anywhere) {
+  const Network network = Network::from_text(net_text(32));
+  Wiring w;
+  const Slices s = place(network, 1, false, w);
+  expect_slice(s.outputs[9], 10, 0);
+  expect_slice(s.outputs[6], 10, 32);
+  expect_slice(s.outputs[0], 10, 32);      // in 6, which is in 10
+  expect_slice(s.outputs[1], 10, 48);      // half of 0
+  expect_slice(s.outputs[5], 10, 64);
+  EXPECT_EQ(place(Network::from_text(net_text(20)), 1, false, w).outputs[5].home, 5);  // would start inside a channel block
+}
+
+struct Result {
+  std::vector<float> output, grads;
+  size_t arena = 0;
+};
+
+Result run(int width, int images, bool training, bool slices, int block) {
+  Network network = Network::from_text(net_text(width));
+  network.params().initialize(5);
+  cpu::Device device({.threads = 2, .block = block, .convolution = cpu::ConvAlgorithm::direct});
+  const Shape input = network.input(images);
+  Plan plan(network, device, input, {.training = training, .slices = slices});
+  std::vector<float> x(input.count());
+  Rng rng(3, RandomUse::test);
+  for (float& v : x) v = static_cast<float>(rng.uniform());
+  const std::vector<std::vector<TruthBox>> truth(static_cast<size_t>(images), {{{.5f, .4f, .3f, .2f}, 1}});
+  Pass pass{.training = training};
+  if (training) pass.truth = truth;
+  plan.set_input(x.data());
+  plan.forward(pass);
+  Result out;
+  const Tensor y = plan.output(12);
+  out.output.assign(y.data, y.data + y.desc.count());
+  if (training) {
+    plan.backward(pass);
+    out.grads.assign(network.params().grads().begin(), network.params().grads().end());
+  }
+  out.arena = plan.report().arena_bytes;
+  return out;
+}
+
+bool same(const std::vector<float>& a, const std::vector<float>& b) { return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0; }
+
+TEST(slices, compute_what_copies_compute) {
+  for (const int width : {32, 48, 64, 20})
+    for (const int images : {1, 2, 3})
+      for (const bool training : {false, true})
+        for (const int block : {8, 16}) {
+          const Result with = run(width, images, training, true, block), without = run(width, images, training, false, block);
+          EXPECT_TRUE(same(with.output, without.output)) << "width " << width << " images " << images << " training " << training << " block " << block;
+          EXPECT_TRUE(same(with.grads, without.grads)) << "width " << width << " images " << images << " block " << block;
+        }
+}
+
+TEST(slices, save_memory) { EXPECT_LT(run(64, 1, false, true, 16).arena, run(64, 1, false, false, 16).arena); }
+
+}  // namespace
+}  // namespace dn
