@@ -91,7 +91,7 @@ TEST_P(golden_forward, every_layer) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(reference, golden_forward, ::testing::ValuesIn(cases()), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(reference, golden_forward, ::testing::ValuesIn(cases()), [](const auto& test) { return test.param; });
 
 }  // namespace
 }  // namespace dn

@@ -24,6 +24,9 @@ std::string key_of(const Device& device, const ConvShape& shape, ConvDirection d
 // Winograd F(4x4,3x3) exists for 3x3, stride 1, one group; asking oneDNN for anything else only costs time.
 bool winograd_possible(const ConvShape& s) { return s.size == 3 && s.stride_x == 1 && s.stride_y == 1 && s.groups == 1 && s.dilation == 1; }
 
+// Above this a scratchpad is most of what a small network needs at all; the last quarter of a layer's time is not worth it.
+constexpr size_t kMaxWinogradScratch = size_t{128} << 20;
+
 // Buffers of one timed convolution. They come from the system and go back to it: this happens before the plan's own memory is taken.
 class TimingBuffers {
  public:
@@ -94,6 +97,7 @@ ConvPrimitive make_convolution(Device& device, const ConvShape& shape, ConvDirec
     winograd.post_ops = false;
   }
   if (winograd.primitive && device.convolution() == ConvAlgorithm::winograd) return winograd;
+  if (winograd.scratch_bytes > kMaxWinogradScratch) winograd = {};
   ConvPrimitive direct = try_convolution(device, shape, direction, false, options);
   if (!direct.primitive) fail("oneDNN has no convolution for ", shape.text());
   if (!winograd.primitive) return direct;
