@@ -3,6 +3,7 @@
 //   bench_step CFG [--batch N] [--threads N] [--runs N] [--profile] [--json]
 #include "bench/common.h"
 #include "graph/plan.h"
+#include "train/memory_estimate.h"
 #include "train/optimizer.h"
 
 namespace dn::bench {
@@ -60,15 +61,17 @@ void run(const Arguments& a) {
   });
   if (a.profile) print_profile(network, plan, first, a.runs);
   const PlanReport& report = plan.report();
+  MemoryEstimate estimate = estimate_training(network, report, plan.input_shape().w, plan.input_shape().h);
+  estimate.batches = images.size() * sizeof(float);   // no loader here
   if (a.json)
     std::cout << nlohmann::json{{"ms_median", timing.median}, {"ms_min", timing.min}, {"ms_max", timing.max}, {"ms_update", update_ms},
                                 {"batch", a.batch}, {"peak_rss_mib", peak_rss_mib()}, {"arena_mib", static_cast<double>(report.arena_bytes) / (1 << 20)},
-                                {"reorders", report.reorders}, {"version", DN_VERSION}}
+                                {"predicted_mib", static_cast<double>(estimate.total()) / (1 << 20)}, {"reorders", report.reorders}, {"version", DN_VERSION}}
               << std::endl;
   else
     std::cout << concat(a.cfg, " training step, batch ", a.batch, ": ", fixed(timing.median, 1), " ms (", fixed(timing.min, 1), "..", fixed(timing.max, 1),
                         "), update ", fixed(update_ms, 1), " ms, arena ", bytes_text(static_cast<double>(report.arena_bytes)), ", peak ",
-                        fixed(peak_rss_mib(), 0), " MiB\n");
+                        fixed(peak_rss_mib(), 0), " MiB, predicted ", bytes_text(static_cast<double>(estimate.total())), "\n");
 }
 
 }  // namespace

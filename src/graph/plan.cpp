@@ -148,6 +148,7 @@ void Plan::Impl::compile() {
     kernels[at] = find_layer_type(layer.type())->compile_cpu(layer, device, args);
     needs[at] = kernels[at]->needs();
     report.reorders += kernels[at]->reorders();
+    report.kernel_bytes += needs[at].kept;
   }
   cpu::save_choices();
 }

@@ -20,6 +20,7 @@ struct PlanReport {
   size_t arena_bytes = 0;         // activations, gradients, saved tensors, scratch
   size_t everything_live = 0;     // the same without reuse
   size_t scratch_bytes = 0;
+  size_t kernel_bytes = 0;        // weights that inference kernels keep packed, beside the arena
   int forward_steps = 0, backward_steps = 0, reorders = 0;
 };
 

@@ -1,5 +1,5 @@
 // A Kernel is one layer on one device for one shape. It asks for memory (Needs) and is then run as a step of a plan over addresses it is handed
-// with every call (Io); it owns nothing but its compiled primitives. Nothing else reaches a kernel: no globals, no other layer.
+// with every call (Io); it owns nothing but its compiled primitives, and at inference its packed weights. Nothing else reaches a kernel: no globals, no other layer.
 #pragma once
 
 #include <cstddef>
@@ -33,6 +33,7 @@ struct Needs {
   std::vector<size_t> saved;         // bytes, forward -> backward
   size_t forward_scratch = 0;        // bytes, dead after the call
   size_t backward_scratch = 0;
+  size_t kept = 0;                   // bytes of the kernel's own: weights packed once for many calls; only counted
 };
 
 // What a detection head says of one mini-batch, darknet's per-head line. Sums over its images.

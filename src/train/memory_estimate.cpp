@@ -7,13 +7,6 @@ namespace {
 
 constexpr size_t kProcess = size_t{27} << 20;  // measured: code, oneDNN's generated kernels, stacks, decoded images
 
-size_t weight_bytes(const Network& network) {
-  size_t floats = 0;
-  for (const ParamSegment& segment : network.params().segments())
-    if (segment.spec.role == ParamRole::weight) floats += segment.spec.count;
-  return floats * sizeof(float);
-}
-
 }  // namespace
 
 MemoryEstimate estimate_training(const Network& network, const PlanReport& plan, int width, int height, int loader_prefetch) {
@@ -29,7 +22,7 @@ MemoryEstimate estimate_inference(const Network& network, const PlanReport& plan
   MemoryEstimate m;
   m.arena = plan.arena_bytes;
   m.parameters = network.params().count() * sizeof(float);
-  m.packed = weight_bytes(network);
+  m.packed = plan.kernel_bytes;
   m.batches = 2 * network.input(images).count() * sizeof(float);
   m.process = kProcess;
   return m;

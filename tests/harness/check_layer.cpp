@@ -146,7 +146,7 @@ struct Bench {
   Bench(const Case& c, cpu::Device& device, bool training, Write mode, bool plain_input) {
     KernelArgs args;
     const auto& layer = *c.layer;
-    for (const RefTensor& x : c.x) args.x.push_back({x.shape, plain_input ? 1 : device.block()});
+    for (const RefTensor& in : c.x) args.x.push_back({in.shape, plain_input ? 1 : device.block()});
     args.y = {c.out, layer.writes_plain() ? 1 : device.block()};
     args.training = args.backward = training;
     args.dx.assign(c.x.size(), training && !plain_input ? mode : Write::none);

@@ -61,6 +61,7 @@ class ConvInferenceKernel : public Kernel {
   Needs needs() const override {
     Needs n;
     n.forward_scratch = conv_.scratch_bytes;
+    n.kept = conv_.weights.get_size();
     return n;
   }
 
