@@ -26,6 +26,7 @@ Layer::Layer(const Section& section, int index, Problems& problems)
   section_.known = section.known;
 }
 
+std::string Layer::above() const { return index_ == 0 ? "the network's input" : concat("layer ", index_ - 1); }
 std::string Layer::where() const { return concat("layer ", index_, " (", section_.where(), ")"); }
 
 std::vector<KeyHelp> common_key_help() { return key_help<LayerCommon>(kCommonKeys); }

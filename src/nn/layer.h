@@ -43,6 +43,7 @@ class Layer {
   int index() const { return index_; }
   const LayerCommon& common() const { return common_; }
   std::string where() const;   // "layer 57 (cfg/y.cfg:402: [convolutional])"
+  std::string above() const;   // "layer 56", or "the network's input"
 
   // Indexes of the layers read, in the order of KernelArgs::x. Default: the one before.
   virtual std::vector<int> sources() const { return {index_ - 1}; }

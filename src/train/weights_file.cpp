@@ -163,6 +163,8 @@ WeightsInfo load_weights(Network& network, const fs::path& path, int cutoff) {
     for (const ParamSegment* segment : rows[i].segments) {
       std::memcpy(network.params().values(*segment).data(), from, segment->spec.count * sizeof(float));
       from += segment->spec.count * sizeof(float);
+      // The file's running statistics go on moving slowly; those of a fresh layer are replaced by the first mini-batch.
+      if (segment->spec.role == ParamRole::running_variance) network.params().norm_updates(segment->layer) = ParamStore::kWarm;
     }
   }
   network.params().touch();

@@ -66,7 +66,7 @@ Shape Convolutional::output_shape(std::span<const Shape> in) const {
   const Shape& x = in[0];
   const ConvolutionalSpec& s = spec_;
   if (x.c % s.groups != 0)
-    fail(section().where(), " groups = ", s.groups, ": the ", x.c, " channels of layer ", index() - 1, " cannot be cut so; expected a divisor of ", x.c);
+    fail(section().where(), " groups = ", s.groups, ": the ", x.c, " channels of ", above(), " cannot be cut so; expected a divisor of ", x.c);
   const int w = x.w + 2 * s.padding - s.size, h = x.h + 2 * s.padding - s.size;
   if (w < 0 || h < 0)
     fail(section().where(), " size = ", s.size, ": larger than the padded input of ", x.w + 2 * s.padding, " x ", x.h + 2 * s.padding,

@@ -30,7 +30,7 @@ std::vector<KeyHelp> Softmax::keys() { return key_help<SoftmaxSpec>(kKeys); }
 Shape Softmax::output_shape(std::span<const Shape> in) const {
   const size_t values = spec_.spatial ? static_cast<size_t>(in[0].c) : in[0].per_image();
   if (values % static_cast<size_t>(spec_.groups) != 0)
-    fail(section().where(), " groups = ", spec_.groups, ": layer ", index() - 1, " gives ", values, spec_.spatial ? " channels" : " values",
+    fail(section().where(), " groups = ", spec_.groups, ": ", above(), " gives ", values, spec_.spatial ? " channels" : " values",
          "; expected a divisor of ", values);
   return in[0];
 }

@@ -174,9 +174,8 @@ std::unique_ptr<Yolo> Yolo::parse(const Section& section, const NetSpec&, int in
 Shape Yolo::output_shape(std::span<const Shape> in) const {
   if (in[0].c == rules_.channels()) return in[0];
   const Entry* classes = section().find("classes");
-  const std::string above = index() == 0 ? std::string("the network's input") : concat("layer ", index() - 1, " above");
   const std::string place = classes ? section().where(*classes) : concat(section().where(), " classes = ", rules_.classes);
-  fail(place, ": ", above, " gives ", in[0].c, " channels; expected ", rules_.channels(), " = ", rules_.mask.size(),
+  fail(place, ": ", above(), " above gives ", in[0].c, " channels; expected ", rules_.channels(), " = ", rules_.mask.size(),
        rules_.mask.size() == 1 ? " mask" : " masks", " x (5 + ", rules_.classes, ")");
 }
 
