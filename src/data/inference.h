@@ -1,7 +1,7 @@
 // An image as the network wants it at inference, and the way back from the network's boxes to the image's.
 #pragma once
 
-#include "data/aligned.h"
+#include "base/aligned.h"
 #include "image/box.h"
 #include "image/resize.h"
 

@@ -11,7 +11,7 @@
 #include <exception>
 #include <thread>
 
-#include "data/aligned.h"
+#include "base/aligned.h"
 #include "data/sample.h"
 
 namespace dn {
