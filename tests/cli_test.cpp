@@ -100,7 +100,9 @@ class Cli : public ::testing::Test {
   static std::string valid_image(size_t index) { return "set/" + read_lines(file("set/valid.txt")).at(index); }
   // Weights of a finished short run, made once.
   static std::string weights() {
-    if (!fs::exists(file("set/backup/tiny.v1_final.weights"))) EXPECT_EQ(run({"detector", "train", "set/synth.data", "tiny.v1.cfg"}).code, 0);
+    if (!fs::exists(file("set/backup/tiny.v1_final.weights"))) {
+      EXPECT_EQ(run({"detector", "train", "set/synth.data", "tiny.v1.cfg"}).code, 0);
+    }
     return "set/backup/tiny.v1_final.weights";
   }
 
@@ -255,7 +257,9 @@ TEST_F(Cli, multi_scale_training) {
   EXPECT_NE(result.out.find("another size between"), std::string::npos);
   for (const std::string& text : read_lines(file("set/backup/metrics.jsonl"))) {
     const auto object = nlohmann::json::parse(text);
-    if (object.at("run") == "scale" && object.at("event") == "iteration") EXPECT_EQ(object.at("width").get<int>() % 32, 0);
+    if (object.at("run") == "scale" && object.at("event") == "iteration") {
+      EXPECT_EQ(object.at("width").get<int>() % 32, 0);
+    }
   }
 }
 
@@ -275,6 +279,30 @@ TEST_F(Cli, test_writes_json_and_pictures) {
   EXPECT_NE(several.err.find("missing.jpg"), std::string::npos);
   EXPECT_TRUE(fs::exists(file(concat("predictions_", fs::path(first).stem().string(), ".jpg"))));
   EXPECT_TRUE(fs::exists(file(concat("predictions_", fs::path(second).stem().string(), ".jpg"))));
+}
+
+// The whole way, shortened: an eighth of the demonstration's iterations. A network that learns nothing stays below 0.02 here.
+TEST_F(Cli, demonstration_learns) {
+  std::string cfg = read_text(fs::path(DN_SOURCE_DIR) / "cfg" / "demo.cfg");
+  for (const char* key : {"max_batches = ", "sgdr_cycle = "}) {
+    const size_t at = cfg.find(key);
+    ASSERT_NE(at, std::string::npos);
+    cfg.replace(at, cfg.find('\n', at) - at, concat(key, 300));
+  }
+  write_file(file("short.cfg"), cfg);
+  const Finished result = run({"demo", "-out", "demonstration", "-cfg", "short.cfg", "-images", "300"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  std::vector<double> losses;
+  double map = 0;
+  for (const std::string& text : read_lines(file("demonstration/backup/metrics.jsonl"))) {
+    const auto object = nlohmann::json::parse(text);
+    if (object.at("event") == "iteration") losses.push_back(object.at("avg_loss"));
+    if (object.at("event") == "map") map = object.at("map");
+  }
+  ASSERT_EQ(losses.size(), 300u);
+  EXPECT_LT(losses.back(), losses[99] * .8);
+  EXPECT_GT(map, .2);
+  for (const char* picture : {"predictions.jpg", "chart.png"}) EXPECT_GT(load_image(file(concat("demonstration/", picture)).string()).width, 200) << picture;
 }
 
 TEST_F(Cli, evaluation_verbs) {
