@@ -121,7 +121,7 @@ void normalize_activate_backward(int threads, const Tensor& x, const Tensor& dy,
   const TensorDesc& desc = x.desc;
   const Pieces pieces(desc);
   static constexpr float kZero[16] = {};
-  cpu::parallel_for(threads, pieces.count(), [&](size_t i) {
+  cpu::parallel_for_back(threads, pieces.count(), [&](size_t i) {
     const Piece piece = pieces[i];
     const float* offset = gradient.offset ? gradient.offset + piece.channel : kZero;
     const float* slope = gradient.slope ? gradient.slope + piece.channel : kZero;

@@ -112,7 +112,7 @@ void normalize_activate(int threads, const Tensor& x, const ChannelAffine& affin
   const TensorDesc& desc = x.desc;
   ensure((desc.block == 8 || desc.block == 16) && y.desc.count() == desc.count(), "normalise a blocked tensor");
   const Pieces pieces(desc);
-  cpu::parallel_for(threads, pieces.count(), [&](size_t i) {
+  cpu::parallel_for_back(threads, pieces.count(), [&](size_t i) {
     const Piece piece = pieces[i];
     const size_t c = static_cast<size_t>(piece.channel);
     HWY_DYNAMIC_DISPATCH(PieceActivate)

@@ -24,6 +24,16 @@ void parallel_for(int threads, size_t count, const Body& body) {
   for (size_t i = 0; i < count; ++i) body(i);
 }
 
+// The same with every thread going through its share from the end: a second sweep over what a first has just read meets the last of it in the
+// caches that way.
+template <class Body>
+void parallel_for_back(int threads, size_t count, const Body& body) {
+  const size_t shares = threads <= 1 ? 1 : static_cast<size_t>(threads), share = (count + shares - 1) / shares;
+  parallel_for(threads, shares, [&](size_t s) {
+    for (size_t i = count < (s + 1) * share ? count : (s + 1) * share; i-- > s * share;) body(i);
+  });
+}
+
 // body(first, last) over pieces of [0, count), each a multiple of `grain` long but the last. The cut depends on `grain` only, not on threads.
 template <class Body>
 void parallel_pieces(int threads, size_t count, size_t grain, const Body& body) {
