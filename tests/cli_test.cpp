@@ -206,6 +206,20 @@ TEST_F(Cli, runs_are_reproducible_and_seeds_matter) {
   EXPECT_NE(again("2", "1"), first);
 }
 
+// norm_scope = batch: how the batch is cut is invisible, ragged cuts included.
+TEST_F(Cli, whole_batch_normalization_makes_subdivisions_invisible) {
+  std::vector<std::string> files;
+  for (const int subdivisions : {1, 2, 4, 3}) {
+    std::string cfg = tiny_cfg(3, "norm_scope=batch\n");
+    cfg.replace(cfg.find("subdivisions=2"), 14, concat("subdivisions=", subdivisions));
+    write_file(file("whole.cfg"), cfg);
+    const Finished result = run({"detector", "train", "set/synth.data", "whole.cfg"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    files.push_back(read_text(file("set/backup/whole_final.weights")));
+    EXPECT_EQ(files.back(), files.front()) << "subdivisions " << subdivisions;
+  }
+}
+
 TEST_F(Cli, a_signal_saves_and_a_later_run_goes_on) {
   write_file(file("long.cfg"), tiny_cfg(100000));
   for (const int number : {SIGINT, SIGTERM}) {

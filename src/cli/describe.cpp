@@ -66,7 +66,7 @@ void memory_tables(Network& network, cpu::Device& device) {
   const bool trains = std::any_of(network.layers().begin(), network.layers().end(), [](const auto& layer) { return layer->has_loss(); });
   if (trains) {
     const Plan plan(network, device, network.input(net.mini_batch()), PlanOptions{.training = true});
-    say_memory(concat("training memory, batch = ", net.batch, " as ", net.subdivisions, " x ", net.mini_batch()),
+    say_memory(concat("training memory, batch = ", net.batch, " as ", net.parts(), " x ", net.mini_batch()),
                estimate_training(network, plan.report(), net.width, net.height), plan.report());
   }
   const Plan plan(network, device, network.input(1), PlanOptions{});

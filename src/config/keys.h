@@ -49,9 +49,9 @@ void read_value(const Section&, const Entry&, double min, double max, std::vecto
 void read_choice(const Section&, const Entry&, std::span<const std::string_view> choices, std::string& value, Problems&);
 }  // namespace detail
 
+// Over what `spec` holds already; keys that are not written leave it alone.
 template <class Spec>
-Spec bind(const Section& section, std::span<const Key<Spec>> keys, Problems& problems) {
-  Spec spec;
+void bind_onto(const Section& section, std::span<const Key<Spec>> keys, Problems& problems, Spec& spec) {
   for (const Key<Spec>& key : keys) {
     section.known.push_back(key.name);
     const Entry* entry = section.find(key.name);
@@ -66,6 +66,11 @@ Spec bind(const Section& section, std::span<const Key<Spec>> keys, Problems& pro
         },
         key.member);
   }
+}
+template <class Spec>
+Spec bind(const Section& section, std::span<const Key<Spec>> keys, Problems& problems) {
+  Spec spec;
+  bind_onto(section, keys, problems, spec);
   return spec;
 }
 template <class Spec, size_t N>

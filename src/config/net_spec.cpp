@@ -56,7 +56,7 @@ bool accepted(const Section& section, std::string_view key, int value) {
 }
 
 void check_subdivisions(const NetSpec& net, const Section& section, Problems& problems) {
-  if (net.batch % net.subdivisions == 0 || !accepted(section, "batch", net.batch)) return;
+  if (net.norm.whole_batch() || net.batch % net.subdivisions == 0 || !accepted(section, "batch", net.batch)) return;
   int below = std::min(net.subdivisions, net.batch), above = net.subdivisions;
   while (net.batch % below != 0) --below;  // 1 divides
   while (above < net.batch && net.batch % above != 0) ++above;
@@ -103,6 +103,8 @@ void check_policy(const NetSpec& net, const Section& section, Problems& problems
 
 NetSpec bind_net(const Section& section, Problems& problems) {
   NetSpec net = bind<NetSpec>(section, kKeys, problems);
+  net.norm = bind_net_norm(section, problems);
+  net.norm.burn_in = net.burn_in;
   bind_foreign(section, foreign_net_keys(), problems);
   finish(section, problems);
   if (section.line > 0) {  // otherwise there is no [net], which is reported already
@@ -117,6 +119,10 @@ NetSpec bind_net(const Section& section, Problems& problems) {
   return net;
 }
 
-std::vector<KeyHelp> net_key_help() { return key_help<NetSpec>(kKeys); }
+std::vector<KeyHelp> net_key_help() {
+  std::vector<KeyHelp> rows = key_help<NetSpec>(kKeys);
+  for (KeyHelp& row : norm_key_help(false)) rows.push_back(std::move(row));
+  return rows;
+}
 
 }  // namespace dn

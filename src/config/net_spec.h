@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/keys.h"
+#include "config/norm_spec.h"
 
 namespace dn {
 
@@ -32,9 +33,12 @@ struct NetSpec {
   bool letter_box = false;
   int resize_step = 32;
   double max_chart_loss = 20;
+  NormKeys norm;   // defaults of the layers
   Section section;  // where it stands, for messages
 
-  int mini_batch() const { return batch / subdivisions; }
+  // What a batch is really worked on in: subdivisions, or all at once when its statistics are those of the whole batch.
+  int parts() const { return norm.whole_batch() ? 1 : subdivisions; }
+  int mini_batch() const { return batch / parts(); }
 };
 
 // Binds and checks [net] (first section of the file), cross-key rules included: width and height given, steps and scales of the same length, ...

@@ -7,49 +7,88 @@
 namespace dn {
 namespace {
 
-// Per-channel vectors of the forward pass from statistics given in double.
-struct Vectors {
-  float *mean, *inv_std, *scale, *shift;
-};
-
-void set_channel(const Vectors& v, size_t c, double mean, double variance, double gamma, double beta) {
-  const double inv_std = 1.0 / std::sqrt(variance + kNormEpsilon);
-  v.mean[c] = static_cast<float>(mean);
-  v.inv_std[c] = static_cast<float>(inv_std);
-  v.scale[c] = static_cast<float>(gamma * inv_std);
-  v.shift[c] = static_cast<float>(beta);
-}
-
 void move(float& running, double statistic, double rho) { running = static_cast<float>((1 - rho) * running + rho * statistic); }
+
+double inverse_deviation(double variance, double eps) { return 1.0 / std::sqrt(variance + eps); }
 
 }  // namespace
 
-void BatchNorm::collect(const Tensor& x, const NormParams& params, std::byte* saved) const {
-  const size_t channels = static_cast<size_t>(desc_.shape.c);
-  std::vector<Moments> moments(channels);
-  channel_moments(threads_, x, moments);
-  const Vectors v{vector(saved, 0), vector(saved, 1), vector(saved, 2), vector(saved, 3)};
-  std::fill_n(reinterpret_cast<std::byte*>(v.mean), saved_bytes(), std::byte{0});  // padding lanes stay zero
-  const double t = static_cast<double>(++*params.updates), rho = std::max(kNormMomentum, 1 / t);
-  for (size_t c = 0; c < channels; ++c) {
-    const Moments& m = moments[c];
-    set_channel(v, c, m.mean, m.variance(), params.gamma.value[c], params.beta.value[c]);
+// `share`: how many mini-batches the statistic stands for; its weight keeps the time constant of one update each.
+void BatchNorm::move_running(const std::vector<Moments>& statistics, const NormParams& params, double share) const {
+  const double t = static_cast<double>(++*params.updates), once = spec_.momentum > 0 ? spec_.momentum : 1 / t;
+  double rho = spec_.momentum > 0 && share > 1 ? 1 - std::pow(1 - once, share) : once;
+  if (spec_.warm) rho = std::max(rho, 1 / t);
+  for (size_t c = 0; c < statistics.size(); ++c) {
+    const Moments& m = statistics[c];
+    if (!std::isfinite(m.mean) || !std::isfinite(m.m2)) continue;
     move(params.mean.value[c], m.mean, rho);
     move(params.variance.value[c], m.unbiased_variance(), rho);
   }
 }
 
+void BatchNorm::collect(const Tensor& x, const NormParams& params, std::byte* saved, const Pass& pass) {
+  if (spec_.frozen != NormFrozen::no) return use_running(params, saved);
+  const size_t channels = static_cast<size_t>(desc_.shape.c);
+  std::vector<Moments> own(channels);
+  channel_moments(threads_, x, own);
+  if (pass.micro_step == 0)
+    pool_ = own;
+  else if (pooled() || spec_.update_per_batch)
+    for (size_t c = 0; c < channels; ++c) pool_[c].merge(own[c]);
+  if (spec_.kind == NormKind::brn) {
+    renormalize(own, params, saved, pass);
+  } else {
+    const std::vector<Moments>& used = pooled() ? pool_ : own;
+    std::fill_n(saved, saved_bytes(), std::byte{0});  // padding lanes stay zero
+    for (size_t c = 0; c < channels; ++c) {
+      const double inv_std = inverse_deviation(used[c].variance(), spec_.eps);
+      vector(saved, kMean)[c] = static_cast<float>(used[c].mean);
+      vector(saved, kInvStd)[c] = static_cast<float>(inv_std);
+      vector(saved, kScale)[c] = static_cast<float>(params.gamma.value[c] * inv_std);
+      vector(saved, kShift)[c] = params.beta.value[c];
+      vector(saved, kOwnMean)[c] = static_cast<float>(own[c].mean);
+      vector(saved, kOwnInvStd)[c] = static_cast<float>(inverse_deviation(own[c].variance(), spec_.eps));
+    }
+  }
+  if (!spec_.update_per_batch)
+    move_running(pooled() ? pool_ : own, params, 1);
+  else if (pass.micro_step + 1 == pass.micro_steps)
+    move_running(pool_, params, pass.micro_steps);
+}
+
+// Batch renormalization (Ioffe 2017): r and d open from 1 and 0 to their limits between spec.ramp_from and spec.ramp_to iterations.
+void BatchNorm::renormalize(const std::vector<Moments>& own, const NormParams& params, std::byte* saved, const Pass& pass) const {
+  const double at = static_cast<double>(pass.iteration), from = spec_.ramp_from, to = std::max(spec_.ramp_to, from + 1);
+  const double open = *params.updates == 0 ? 0 : std::clamp((at - from) / (to - from), 0.0, 1.0);
+  const double rmax = 1 + open * (spec_.rmax - 1), dmax = open * spec_.dmax;
+  std::fill_n(saved, saved_bytes(), std::byte{0});
+  for (size_t c = 0; c < own.size(); ++c) {
+    const double inv_std = inverse_deviation(own[c].variance(), spec_.eps), running = inverse_deviation(params.variance.value[c], spec_.eps);
+    const double r = std::clamp(running / inv_std, 1 / rmax, rmax), d = std::clamp((own[c].mean - params.mean.value[c]) * running, -dmax, dmax);
+    vector(saved, kMean)[c] = static_cast<float>(own[c].mean);
+    vector(saved, kInvStd)[c] = static_cast<float>(inv_std);
+    vector(saved, kScale)[c] = static_cast<float>(params.gamma.value[c] * r * inv_std);
+    vector(saved, kShift)[c] = static_cast<float>(params.gamma.value[c] * d + params.beta.value[c]);
+    vector(saved, kR)[c] = static_cast<float>(r);
+    vector(saved, kD)[c] = static_cast<float>(d);
+  }
+}
+
 void BatchNorm::use_running(const NormParams& params, std::byte* saved) const {
-  const Vectors v{vector(saved, 0), vector(saved, 1), vector(saved, 2), vector(saved, 3)};
-  std::fill_n(reinterpret_cast<std::byte*>(v.mean), saved_bytes(), std::byte{0});
-  for (size_t c = 0; c < static_cast<size_t>(desc_.shape.c); ++c)
-    set_channel(v, c, params.mean.value[c], params.variance.value[c], params.gamma.value[c], params.beta.value[c]);
+  std::fill_n(saved, saved_bytes(), std::byte{0});
+  for (size_t c = 0; c < static_cast<size_t>(desc_.shape.c); ++c) {
+    const double inv_std = inverse_deviation(params.variance.value[c], spec_.eps);
+    vector(saved, kMean)[c] = params.mean.value[c];
+    vector(saved, kInvStd)[c] = static_cast<float>(inv_std);
+    vector(saved, kScale)[c] = static_cast<float>(params.gamma.value[c] * inv_std);
+    vector(saved, kShift)[c] = params.beta.value[c];
+  }
 }
 
 void BatchNorm::use_bias(std::span<const float> bias, std::byte* saved) const {
   std::fill_n(saved, saved_bytes(), std::byte{0});
-  for (const int which : {1, 2}) std::fill_n(vector(saved, which), bias.size(), 1.0f);
-  std::copy(bias.begin(), bias.end(), vector(saved, 3));
+  for (const Slot which : {kInvStd, kScale}) std::fill_n(vector(saved, which), bias.size(), 1.0f);
+  std::copy(bias.begin(), bias.end(), vector(saved, kShift));
 }
 
 void BatchNorm::backward_bias(const Tensor& x, const Tensor& dy, std::span<float> bias_gradient, const std::byte* saved, Write mode, const Tensor& dx) const {
@@ -76,15 +115,26 @@ void BatchNorm::backward(const Tensor& x, const Tensor& dy, const NormParams& pa
   gradient_sums(threads_, x, dy, affine(saved), activation_, sum_dz, sum_dz_x);
   float *offset = vector(scratch, 0), *slope = vector(scratch, 1);
   std::fill_n(scratch, backward_scratch_bytes(), std::byte{0});
-  const float *inv_std = vector(saved, 1), *scale = vector(saved, 2);
+  const bool trained = spec_.affine && spec_.frozen != NormFrozen::all;
   for (size_t c = 0; c < channels; ++c) {
-    const double s = inv_std[c];
-    if (mode != Write::none) {
-      deliver(params.beta.grad[c], sum_dz[c], mode);
-      deliver(params.gamma.grad[c], sum_dz_x[c] * s, mode);
+    const double s1 = sum_dz[c], t = sum_dz_x[c], mean = vector(saved, kMean)[c], scale = vector(saved, kScale)[c];
+    double s = vector(saved, kInvStd)[c], count = n, centre = mean, sum = t;
+    double gamma_gradient = t * s;
+    if (spec_.kind == NormKind::brn) {
+      gamma_gradient = vector(saved, kR)[c] * t * s + vector(saved, kD)[c] * s1;
+    } else if (pooled() && spec_.gradient == NormGradient::renorm) {
+      s = vector(saved, kOwnInvStd)[c], centre = vector(saved, kOwnMean)[c], sum = t + (mean - centre) * s1;
+    } else if (pooled() && spec_.gradient == NormGradient::detached) {
+      count = pool_[c].count;
     }
-    offset[c] = static_cast<float>(-scale[c] * sum_dz[c] / n);
-    slope[c] = static_cast<float>(-scale[c] * s * s * sum_dz_x[c] / n);
+    if (mode != Write::none) {
+      deliver(params.beta.grad[c], trained ? s1 : 0, mode);
+      deliver(params.gamma.grad[c], trained ? gamma_gradient : 0, mode);
+    }
+    if (spec_.frozen != NormFrozen::no) continue;  // constant statistics: dx = scale dz
+    const double per_x = -scale * s * s * sum / count;
+    slope[c] = static_cast<float>(per_x);
+    offset[c] = static_cast<float>(-scale * s1 / count + per_x * (mean - centre));
   }
   normalize_activate_backward(threads_, x, dy, affine(saved), activation_, {offset, slope}, dx);
 }

@@ -61,7 +61,7 @@ struct Io {
 struct Pass {
   bool training = false;
   Write param_grads = Write::overwrite;    // overwrite in the first mini-batch of a batch, accumulate afterwards
-  int micro_step = 0;                      // index of the mini-batch in its batch
+  int micro_step = 0, micro_steps = 1;     // index of the mini-batch in its batch, and how many there are
   uint64_t iteration = 0;
   uint64_t seed = 0;
   uint64_t first_image = 0;                // index in the batch of image 0 of this mini-batch; random numbers are drawn per image

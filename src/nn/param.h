@@ -61,6 +61,8 @@ class ParamStore {
     return norm_updates_[static_cast<size_t>(layer)];
   }
 
+  bool has_statistics(int layer) const { return static_cast<size_t>(layer) < norm_updates_.size() && norm_updates_[static_cast<size_t>(layer)] > 0; }
+
  private:
   std::vector<ParamSegment> segments_;
   AlignedFloats values_, grads_;

@@ -34,6 +34,12 @@ int64_t starting_iteration(const Network& network, const WeightsInfo* weights, b
   return static_cast<int64_t>(std::min<uint64_t>(weights->seen / static_cast<uint64_t>(network.spec().batch), INT64_MAX / 2));
 }
 
+void check_frozen_statistics(const Network& network) {
+  for (const auto& layer : network.layers())
+    if (layer->frozen_statistics() && !network.params().has_statistics(layer->index()))
+      fail(layer->where(), ": norm_frozen keeps running statistics that no weights file brought; expected weights with this layer, or norm_frozen = 0");
+}
+
 void check_training(const Network& network, const WeightsInfo* weights, const TrainOptions& options) {
   const NetSpec& net = network.spec();
   const bool has_loss = std::any_of(network.layers().begin(), network.layers().end(), [](const auto& layer) { return layer->has_loss(); });

@@ -115,8 +115,9 @@ void Trainer::open_validation(int classes) {
 
 void Trainer::load() {
   network_.params().initialize(options_.seed);
-  if (!options_.weights) return;
+  if (!options_.weights) return check_frozen_statistics(network_);
   weights_ = load_weights(network_, *options_.weights);
+  check_frozen_statistics(network_);
   start_ = iteration_ = starting_iteration(network_, &weights_, options_.clear);
   check_training(network_, &weights_, options_);
   map_cadence_ = MapCadence(network_.spec(), images_.size(), options_.map_epochs, start_);
@@ -198,12 +199,13 @@ void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers&
   for (const auto& layer : network_.layers())
     if (layer->has_loss()) losses.push_back(layer->index());
   for (const int layer : losses) numbers.heads.push_back({layer, {}});
-  for (int m = 0; m < net.subdivisions; ++m) {
+  for (int m = 0; m < net.parts(); ++m) {
     const size_t first = static_cast<size_t>(m) * mini_batch;
     Pass pass;
     pass.training = true;
     pass.param_grads = m == 0 ? Write::overwrite : Write::accumulate;
     pass.micro_step = m;
+    pass.micro_steps = net.parts();
     pass.iteration = static_cast<uint64_t>(iteration_);
     pass.seed = options_.seed;
     pass.first_image = first;

@@ -39,6 +39,8 @@ struct TrainOptions {
 
 // Where one thinks of training as wasted or impossible; checked before anything else is done. Throws Error.
 void check_training(const Network& network, const WeightsInfo* weights, const TrainOptions& options);
+// Throws Error when a layer is to keep running statistics that were never loaded.
+void check_frozen_statistics(const Network& network);
 // Updates already behind a run that starts with these weights.
 int64_t starting_iteration(const Network& network, const WeightsInfo* weights, bool clear);
 

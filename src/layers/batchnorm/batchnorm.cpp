@@ -2,8 +2,9 @@
 
 namespace dn {
 
-std::unique_ptr<Batchnorm> Batchnorm::parse(const Section& section, const NetSpec&, int index, Problems& problems) {
+std::unique_ptr<Batchnorm> Batchnorm::parse(const Section& section, const NetSpec& net, int index, Problems& problems) {
   std::unique_ptr<Batchnorm> layer(new Batchnorm(section, index, problems));
+  layer->norm_ = bind_layer_norm(section, net.norm, problems);
   finish(section, problems);
   return layer;
 }

@@ -1,5 +1,5 @@
 // [batchnorm]: y = gamma (x - mean) / sqrt(v + eps) + beta per channel, statistics over the mini-batch in training, running ones at inference.
-// Backward keeps x. File order: biases, scales, means, variances. No keys of its own.
+// Backward keeps x. File order: biases, scales, means, variances. No keys but the norm_* ones.
 #pragma once
 
 #include "nn/layer.h"
@@ -10,13 +10,17 @@ class Batchnorm : public Layer {
  public:
   static std::unique_ptr<Batchnorm> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Batchnorm& layer, cpu::Device& device, const KernelArgs& args);
-  static std::vector<KeyHelp> keys() { return {}; }
+  static std::vector<KeyHelp> keys() { return norm_key_help(false); }
 
   Shape output_shape(std::span<const Shape> in) const override { return in[0]; }
   std::vector<ParamSpec> params(std::span<const Shape> in) const override;
 
+  bool frozen_statistics() const override { return norm_.any() && norm_.frozen != NormFrozen::no; }
+  const NormSpec& norm() const { return norm_; }
+
  private:
   using Layer::Layer;
+  NormSpec norm_;
 };
 
 }  // namespace dn

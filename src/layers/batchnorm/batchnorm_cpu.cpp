@@ -9,8 +9,8 @@ namespace {
 
 class BatchnormKernel : public Kernel {
  public:
-  BatchnormKernel(cpu::Device& device, const KernelArgs& args)
-      : args_(args), threads_(device.threads()), norm_(args.y, Activation::linear, device.threads()) {}
+  BatchnormKernel(const Batchnorm& layer, cpu::Device& device, const KernelArgs& args)
+      : args_(args), threads_(device.threads()), norm_(layer.norm(), args.y, Activation::linear, device.threads()) {}
 
   Needs needs() const override {
     Needs n;
@@ -30,7 +30,7 @@ class BatchnormKernel : public Kernel {
     if (pass.phase == 1)
       norm_.apply(io.x[0], vectors, io.y);
     else if (args_.training && !args_.frozen)
-      norm_.collect(io.x[0], params(io), vectors);
+      norm_.collect(io.x[0], params(io), vectors, pass);
     else
       norm_.use_running(params(io), vectors);
   }
@@ -53,7 +53,7 @@ class BatchnormKernel : public Kernel {
 
 std::unique_ptr<Kernel> Batchnorm::compile_cpu(const Batchnorm& layer, cpu::Device& device, const KernelArgs& args) {
   check_statistics(layer, args);
-  return std::make_unique<BatchnormKernel>(device, args);
+  return std::make_unique<BatchnormKernel>(layer, device, args);
 }
 
 }  // namespace dn

@@ -7,17 +7,21 @@ namespace {
 
 const Key<ConnectedSpec> kKeys[] = {
     {"output", &ConnectedSpec::output, 1, 1 << 20, "outputs"},
-    {"batch_normalize", &ConnectedSpec::batch_normalize, 0, 1, "1: batch normalization over the mini-batch"},
     {"activation", &ConnectedSpec::activation, 0, 0, "activation function", activation_names()},
 };
 
 }  // namespace
 
-std::vector<KeyHelp> Connected::keys() { return key_help<ConnectedSpec>(kKeys); }
+std::vector<KeyHelp> Connected::keys() {
+  std::vector<KeyHelp> rows = key_help<ConnectedSpec>(kKeys);
+  for (KeyHelp& row : norm_key_help(true)) rows.push_back(std::move(row));
+  return rows;
+}
 
-std::unique_ptr<Connected> Connected::parse(const Section& section, const NetSpec&, int index, Problems& problems) {
+std::unique_ptr<Connected> Connected::parse(const Section& section, const NetSpec& net, int index, Problems& problems) {
   std::unique_ptr<Connected> layer(new Connected(section, index, problems));
   layer->spec_ = bind<ConnectedSpec>(section, kKeys, problems);
+  layer->norm_ = bind_layer_norm(section, net.norm, problems);
   finish(section, problems);
   if (!problems.failed()) layer->activation_ = activation_from_name(layer->spec_.activation);
   return layer;

@@ -9,7 +9,6 @@ namespace dn {
 
 struct ConnectedSpec {
   int output = 1;
-  int batch_normalize = 0;
   std::string activation = "logistic";
 };
 
@@ -22,15 +21,18 @@ class Connected : public Layer {
   Shape output_shape(std::span<const Shape> in) const override { return {in[0].n, spec_.output, 1, 1}; }
   std::vector<ParamSpec> params(std::span<const Shape> in) const override;
   double forward_flops(std::span<const Shape> in) const override { return 2.0 * static_cast<double>(in[0].count()) * spec_.output; }
-  std::string summary(std::span<const Shape>) const override { return concat(spec_.output, normalized() ? "  bn  " : "  ", spec_.activation); }
+  std::string summary(std::span<const Shape>) const override { return concat(spec_.output, "  ", normalized() ? norm_.text() + "  " : "", spec_.activation); }
   bool resizable() const override { return false; }
 
-  bool normalized() const { return spec_.batch_normalize != 0; }
+  bool frozen_statistics() const override { return norm_.any() && norm_.frozen != NormFrozen::no; }
+  const NormSpec& norm() const { return norm_; }
+  bool normalized() const { return norm_.any(); }
   Activation activation() const { return activation_; }
 
  private:
   using Layer::Layer;
   ConnectedSpec spec_;
+  NormSpec norm_;
   Activation activation_ = Activation::linear;
 };
 

@@ -13,7 +13,7 @@ namespace {
 class ConnectedKernel : public Kernel {
  public:
   ConnectedKernel(const Connected& layer, cpu::Device& device, const KernelArgs& args)
-      : layer_(layer), device_(device), args_(args), norm_(args.y, layer.activation(), device.threads()) {}
+      : layer_(layer), device_(device), args_(args), norm_(layer.norm(), args.y, layer.activation(), device.threads()) {}
 
   Needs needs() const override {
     Needs n;
@@ -24,7 +24,7 @@ class ConnectedKernel : public Kernel {
     return n;
   }
 
-  void forward(const Io& io, const Pass&) override {
+  void forward(const Io& io, const Pass& pass) override {
     const size_t n = images(), k = inputs(), o = outputs(), row = static_cast<size_t>(args_.y.padded_channels());
     float* x = reinterpret_cast<float*>(io.scratch);
     unblock(io.x[0], x);
@@ -36,7 +36,7 @@ class ConnectedKernel : public Kernel {
     if (!layer_.normalized())
       norm_.use_bias(io.params[0].value, vectors);
     else if (args_.training && !args_.frozen)
-      norm_.collect(sums, norm_params(io), vectors);
+      norm_.collect(sums, norm_params(io), vectors, pass);
     else
       norm_.use_running(norm_params(io), vectors);
     norm_.apply(sums, vectors, io.y);

@@ -15,12 +15,10 @@ const Key<ConvolutionalSpec> kKeys[] = {
     {"dilation", &ConvolutionalSpec::dilation, 1, 64, "distance between kernel taps"},
     {"pad", &ConvolutionalSpec::pad, 0, 1, "1: padding = size / 2"},
     {"padding", &ConvolutionalSpec::padding, 0, 64, "zero border on each side, when pad is 0"},
-    {"batch_normalize", &ConvolutionalSpec::batch_normalize, 0, 1, "1: batch normalization over the mini-batch"},
     {"activation", &ConvolutionalSpec::activation, 0, 0, "activation function", activation_names()},
 };
 
 constexpr ForeignKey kForeign[] = {
-    {"cbn", "0", true, "cross mini-batch normalization is not built yet"},
     {"share_index", "-1", true, "shared weights are not built yet"},
     {"antialiasing", "0", true, "not built yet"},
     {"binary", "0", true, "not built yet"},
@@ -43,11 +41,16 @@ constexpr ForeignKey kForeign[] = {
 
 }  // namespace
 
-std::vector<KeyHelp> Convolutional::keys() { return key_help<ConvolutionalSpec>(kKeys); }
+std::vector<KeyHelp> Convolutional::keys() {
+  std::vector<KeyHelp> rows = key_help<ConvolutionalSpec>(kKeys);
+  for (KeyHelp& row : norm_key_help(true)) rows.push_back(std::move(row));
+  return rows;
+}
 
-std::unique_ptr<Convolutional> Convolutional::parse(const Section& section, const NetSpec&, int index, Problems& problems) {
+std::unique_ptr<Convolutional> Convolutional::parse(const Section& section, const NetSpec& net, int index, Problems& problems) {
   std::unique_ptr<Convolutional> layer(new Convolutional(section, index, problems));
   ConvolutionalSpec& s = layer->spec_ = bind<ConvolutionalSpec>(section, kKeys, problems);
+  layer->norm_ = bind_layer_norm(section, net.norm, problems);
   bind_foreign(section, kForeign, problems);
   finish(section, problems);
   layer->activation_ = problems.failed() ? Activation::linear : activation_from_name(s.activation);
@@ -101,7 +104,7 @@ std::string Convolutional::summary(std::span<const Shape>) const {
     text += concat("/", s.stride_x);
   if (s.dilation > 1) text += concat("  dilation ", s.dilation);
   if (s.groups > 1) text += concat("  groups ", s.groups);
-  if (normalized()) text += "  bn";
+  if (normalized()) text += concat("  ", norm_.text());
   return concat(text, "  ", s.activation);
 }
 

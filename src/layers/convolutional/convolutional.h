@@ -18,7 +18,6 @@ namespace dn {
 struct ConvolutionalSpec {
   int filters = 1, groups = 1, size = 1, stride = 1, stride_x = 0, stride_y = 0, dilation = 1, padding = 0;
   bool pad = false;
-  int batch_normalize = 0;
   std::string activation = "logistic";
 };
 
@@ -37,12 +36,15 @@ class Convolutional : public Layer {
   bool adds_to_slices() const override { return true; }
 
   const ConvolutionalSpec& spec() const { return spec_; }   // strides and padding resolved
-  bool normalized() const { return spec_.batch_normalize != 0; }
+  bool frozen_statistics() const override { return norm_.any() && norm_.frozen != NormFrozen::no; }
+  const NormSpec& norm() const { return norm_; }
+  bool normalized() const { return norm_.any(); }
   Activation activation() const { return activation_; }
 
  private:
   using Layer::Layer;
   ConvolutionalSpec spec_;
+  NormSpec norm_;
   Activation activation_ = Activation::linear;
 };
 

@@ -44,7 +44,7 @@ class ConvTrainingKernel : public Kernel {
         args_(args),
         plain_(cpu::plain_weights_desc(conv_shape(layer, args))),
         z_(args.y.dense()),
-        norm_(z_, layer.activation(), device.threads()),
+        norm_(layer.norm(), z_, layer.activation(), device.threads()),
         direct_output_(!layer.normalized() && layer.activation() == Activation::linear) {
     const cpu::ConvShape shape = conv_shape(layer, args);
     cpu::ConvOptions options;
@@ -87,7 +87,7 @@ class ConvTrainingKernel : public Kernel {
       if (args_.frozen)
         norm_.use_running(params.norm, io.saved[1]);
       else
-        norm_.collect(z, params.norm, io.saved[1]);
+        norm_.collect(z, params.norm, io.saved[1], pass);
     } else {
       norm_.apply(z, io.saved[1], io.y);
     }

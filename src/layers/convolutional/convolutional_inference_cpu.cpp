@@ -95,7 +95,7 @@ class ConvInferenceKernel : public Kernel {
     for (size_t o = 0; o < filters; ++o) {
       bias_[o] = params.norm.beta.value[o];
       if (!layer_.normalized()) continue;
-      const double scale = params.norm.gamma.value[o] / std::sqrt(static_cast<double>(params.norm.variance.value[o]) + kNormEpsilon);
+      const double scale = params.norm.gamma.value[o] / std::sqrt(static_cast<double>(params.norm.variance.value[o]) + layer_.norm().eps);
       for (size_t i = o * per_filter; i < (o + 1) * per_filter; ++i) folded[i] = static_cast<float>(folded[i] * scale);
       bias_[o] = static_cast<float>(params.norm.beta.value[o] - params.norm.mean.value[o] * scale);
     }

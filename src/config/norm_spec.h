@@ -1,0 +1,47 @@
+// Which normalization a layer uses (normalization notes, section 9): defaults in [net], overrides in [convolutional], [batchnorm], [connected].
+#pragma once
+
+#include "config/keys.h"
+
+namespace dn {
+
+enum class NormKind { none, bn, brn };
+enum class NormScope { minibatch, cmbn, batch };  // whose values a batch statistic is taken over
+enum class NormGradient { renorm, local, detached };  // how the backward treats a pool
+enum class NormFrozen { no, stats, all };         // running statistics in training: gamma and beta trained; nothing trained
+
+struct NormSpec {
+  NormKind kind = NormKind::none;
+  NormScope scope = NormScope::minibatch;
+  NormGradient gradient = NormGradient::renorm;
+  NormFrozen frozen = NormFrozen::no;
+  double eps = 1e-5;        // inside the root
+  double momentum = .01;    // weight of a new statistic in the running one; 0: cumulative, 1/t
+  bool update_per_batch = false;  // running statistics move once per batch, with a weight that keeps their time constant
+  bool warm = true;         // the first updates weigh 1/t
+  bool affine = true;       // gamma and beta are trained
+  double rmax = 3, dmax = 5;  // brn
+  double ramp_from = 0, ramp_to = 0;  // brn: iterations between which they open
+
+  bool any() const { return kind != NormKind::none; }
+  std::string text() const;   // for describe: "bn", "bn cmbn", "brn", "bn frozen"
+};
+
+// The keys as written.
+struct NormKeys {
+  int batch_normalize = 0;
+  bool cbn = false, use_global_stats = false, warm = true, affine = true;
+  std::string norm, scope = "minibatch", gradient = "renorm", frozen = "0", update;
+  double eps = 1e-5, momentum = .01, rmax = 3, dmax = 5;
+  int burn_in = 0;   // of [net]
+  bool whole_batch() const { return scope == "batch"; }   // in [net]: the whole network works on whole batches
+};
+
+// Binds the norm keys of [net]; the result is the starting point of every layer.
+NormKeys bind_net_norm(const Section& section, Problems& problems);
+// Binds a layer's own over them and resolves; contradictions are reported with their line.
+NormSpec bind_layer_norm(const Section& section, const NormKeys& net, Problems& problems);
+// `switches`: with batch_normalize and cbn, which turn normalization on in a layer.
+std::vector<KeyHelp> norm_key_help(bool switches);
+
+}  // namespace dn
