@@ -1,6 +1,4 @@
 // Compiling: wiring -> slices -> kernels -> lifetimes -> addresses -> steps. Running: the steps in order.
-//
-// Time axis for lifetimes: 0 the input is set; 1+i forward of layer i; 1+2L-1-i backward of layer i; then the end.
 #include "graph/plan.h"
 
 #include <algorithm>
@@ -9,8 +7,7 @@
 #include "device/cpu/arena.h"
 #include "device/cpu/conv_choice.h"
 #include "device/cpu/device.h"
-#include "graph/memory_plan.h"
-#include "graph/slices.h"
+#include "graph/lifetimes.h"
 #include "graph/wiring.h"
 #include "layers/registry.h"
 #include "nn/elementwise.h"
@@ -22,10 +19,10 @@ namespace {
 struct Step {
   Kernel* kernel = nullptr;
   int layer = 0;
-  std::vector<Tensor> x, dx;
-  std::vector<std::byte*> saved;
+  std::vector<Tensor> x, x_late, dx;             // late: what the second forward pass of a segment and backward see (LayerBuffers)
+  std::vector<std::byte*> saved, saved_late;
   std::vector<ParamView> params;
-  Io forward_io, backward_io;
+  Io forward_io, again_io, backward_io;
   bool in_backward = false;
   double forward_seconds = 0, backward_seconds = 0;
 };
@@ -41,12 +38,6 @@ class Stopwatch {
   Clock::time_point start_;
 };
 
-// Buffers of one layer as indexes into the request list; -1: none.
-struct LayerBuffers {
-  int y = -1, dy = -1, forward_scratch = -1, backward_scratch = -1;
-  std::vector<int> saved;
-};
-
 }  // namespace
 
 struct Plan::Impl {
@@ -55,32 +46,25 @@ struct Plan::Impl {
     wiring = wire(net, options.training, options.frozen_layers);
     describe_tensors();
     compile();
-    request_memory();
-    place();
+    plan_memory();
     make_steps();
   }
 
-  int forward_time(int layer) const { return 1 + layer; }
-  int backward_time(int layer) const { return 2 * layer_count - layer; }
-  int end_time() const { return options.training ? 2 * layer_count + 1 : layer_count + 1; }
   bool is_step(int layer) const { return !net.layers()[static_cast<size_t>(layer)]->is_view(); }
   const TensorDesc& desc_of(int layer) const { return layer == kNetworkInput ? input_desc : descs[static_cast<size_t>(layer)]; }
 
   void describe_tensors();
   int image_channels(const std::vector<Slice>& kind, int layer) const;
   void compile();
-  void request_memory();
-  int request(int layer, std::string what, size_t bytes, int first, int last);
-  void request_outputs();
-  void request_gradients();
-  void place();
+  void plan_memory();
   void make_steps();
   Step make_step(int layer);
   float* slice_address(int buffer, const Slice& slice, const TensorDesc& desc) const {
     return buffer < 0 ? nullptr : address(buffer) + static_cast<size_t>(slice.channel / desc.block) * desc.block_stride();
   }
   float* address(int buffer) const { return buffer < 0 ? nullptr : reinterpret_cast<float*>(arena.data() + placed.offsets[static_cast<size_t>(buffer)]); }
-  Tensor output_tensor(int source) const;
+  Tensor output_tensor(int source, bool late) const;
+  void compute_again(int segment, Pass& now);
   Tensor gradient_tensor(int source) const;
 
   Network& net;
@@ -95,11 +79,10 @@ struct Plan::Impl {
   std::vector<TensorDesc> descs;       // of outputs
   std::vector<std::unique_ptr<Kernel>> kernels;
   std::vector<Needs> needs;
-  std::vector<BufferRequest> requests;
-  std::vector<MemoryRow> memory;       // the same buffers, for people
-  std::vector<LayerBuffers> buffers;
-  int input_buffer = -1;               // only when the input must be packed into blocks
-  const float* plain_input = nullptr;  // else the caller's memory itself
+  Segments segments;
+  Lifetimes life;
+  std::vector<MemoryRow> memory;       // its buffers, for people
+  const float* plain_input = nullptr;  // the caller's memory, where the input needs no packing (Lifetimes::input)
   MemoryPlan placed;
   cpu::Arena arena;
   std::vector<Step> steps;
@@ -118,7 +101,7 @@ void Plan::Impl::describe_tensors() {
   shapes = net.output_shapes(input_shape);
   const bool plain = layers[0]->reads_plain(input_shape);
   input_desc = {input_shape, plain ? 1 : device.block()};
-  slices = place_slices(net, shapes, {options.training, options.slices, device.block()}, wiring);
+  slices = place_slices(net, shapes, {options.training, options.slices && options.segments <= 1, device.block()}, wiring);
   for (int i = 0; i < layer_count; ++i) {
     const Layer& layer = *layers[static_cast<size_t>(i)];
     if (layer.is_view()) {
@@ -153,97 +136,29 @@ void Plan::Impl::compile() {
   cpu::save_choices();
 }
 
-int Plan::Impl::request(int layer, std::string what, size_t bytes, int first, int last) {
-  requests.push_back({bytes, first, last});
-  memory.push_back({layer, std::move(what), bytes});
-  return static_cast<int>(requests.size()) - 1;
-}
-
-void Plan::Impl::request_memory() {
-  buffers.resize(static_cast<size_t>(layer_count));
-  request_outputs();
-  if (options.training) request_gradients();
-  for (int i = 0; i < layer_count; ++i) {
-    if (!is_step(i)) continue;
-    const Needs& need = needs[static_cast<size_t>(i)];
-    LayerBuffers& b = buffers[static_cast<size_t>(i)];
-    const bool backward = wiring.backward[static_cast<size_t>(i)];
-    for (const size_t bytes : need.saved) b.saved.push_back(request(i, "saved", bytes, forward_time(i), backward ? backward_time(i) : forward_time(i)));
-    if (need.forward_scratch) b.forward_scratch = request(i, "scratch forward", need.forward_scratch, forward_time(i), forward_time(i));
-    if (need.backward_scratch && backward) b.backward_scratch = request(i, "scratch backward", need.backward_scratch, backward_time(i), backward_time(i));
-    report.scratch_bytes = std::max({report.scratch_bytes, need.forward_scratch, need.backward_scratch});
+void Plan::Impl::plan_memory() {
+  const LifetimeFacts facts{net, wiring, slices, descs, input_desc, needs, options.training, options.keep_outputs};
+  if (options.training && options.segments > 1) segments = cut_segments(facts, options.segments);
+  life = plan_lifetimes(facts, Timeline(layer_count, options.training, segments));
+  placed = dn::plan_memory(life.requests);
+  const int peak = busiest_step(life.requests);
+  for (size_t i = 0; i < life.requests.size(); ++i) {
+    const BufferRequest& r = life.requests[i];
+    memory.push_back({life.names[i].layer, life.names[i].what, r.bytes, placed.offsets[i], r.first <= peak && peak <= r.last});
+    report.everything_live += round_up(r.bytes, kBufferAlignment);
   }
-}
-
-// An output lives to its last forward reader, or to the backward of a reader that needs it, or of its own layer when that does.
-void Plan::Impl::request_outputs() {
-  std::vector<int> last(static_cast<size_t>(layer_count), 0);
-  int input_last = 0;
-  for (int i = 0; i < layer_count; ++i) {
-    if (!is_step(i)) continue;
-    const size_t at = static_cast<size_t>(i);
-    last[at] = std::max(last[at], forward_time(i));
-    if (needs[at].y_in_backward && wiring.backward[at]) last[at] = std::max(last[at], backward_time(i));
-    const bool late = needs[at].x_in_backward && wiring.backward[at];
-    for (const int source : wiring.sources[at]) {
-      const int root = wiring.root_of(source);
-      int& until = root == kNetworkInput ? input_last : last[static_cast<size_t>(root)];
-      until = std::max(until, late ? backward_time(i) : forward_time(i));
-    }
-    const bool read_by_caller = options.keep_outputs || (!options.training && (net.layers()[at]->head() || i + 1 == layer_count));
-    if (read_by_caller) last[at] = end_time();
-  }
-  std::vector<int> first(last.size());
-  for (int i = 0; i < layer_count; ++i) first[static_cast<size_t>(i)] = forward_time(i);
-  for (int i = 0; i < layer_count; ++i) {  // a tensor lives as long as any of its slices
-    const size_t whole = static_cast<size_t>(slices.outputs[static_cast<size_t>(i)].home);
-    first[whole] = std::min(first[whole], forward_time(i));
-    last[whole] = std::max(last[whole], last[static_cast<size_t>(i)]);
-  }
-  if (!options.training && layer_count > 0 && !is_step(layer_count - 1)) {
-    const int root = wiring.root[static_cast<size_t>(layer_count) - 1];
-    if (root != kNetworkInput) last[static_cast<size_t>(slices.outputs[static_cast<size_t>(root)].home)] = end_time();
-  }
-  if (input_desc.block != 1) input_buffer = request(kNetworkInput, "input", input_desc.bytes(), 0, std::max(input_last, 1));
-  for (int i = 0; i < layer_count; ++i)
-    if (const size_t at = static_cast<size_t>(i); is_step(i) && slices.outputs[at].home == i)
-      buffers[at].y = request(i, "output", descs[at].bytes(), first[at], last[at]);
-}
-
-// A gradient lives from its first writer (the reader with the highest index) to its own layer's backward.
-void Plan::Impl::request_gradients() {
-  std::vector<int> first(static_cast<size_t>(layer_count), -1);
-  for (int i = layer_count - 1; i >= 0; --i)
-    for (size_t k = 0; k < wiring.sources[static_cast<size_t>(i)].size(); ++k)
-      if (wiring.dx[static_cast<size_t>(i)][k] == Write::overwrite)
-        first[static_cast<size_t>(wiring.root_of(wiring.sources[static_cast<size_t>(i)][k]))] = backward_time(i);
-  std::vector<int> last(first.size(), 0);
-  for (int i = 0; i < layer_count; ++i) {
-    int& until = last[static_cast<size_t>(slices.gradients[static_cast<size_t>(i)].home)];
-    until = std::max(until, backward_time(i));
-  }
-  for (int i = 0; i < layer_count; ++i)
-    if (const size_t at = static_cast<size_t>(i); first[at] >= 0)
-      buffers[at].dy = request(i, "gradient", descs[at].bytes(), first[at], options.keep_outputs ? end_time() : last[at]);
-}
-
-void Plan::Impl::place() {
-  placed = plan_memory(requests);
-  const int peak = busiest_step(requests);
-  for (size_t i = 0; i < memory.size(); ++i) {
-    memory[i].offset = placed.offsets[i];
-    memory[i].at_peak = requests[i].first <= peak && peak <= requests[i].last;
-  }
+  for (const Needs& need : needs) report.scratch_bytes = std::max({report.scratch_bytes, need.forward_scratch, need.backward_scratch});
   arena = cpu::Arena(placed.bytes);
   report.arena_bytes = placed.bytes;
-  for (const BufferRequest& r : requests) report.everything_live += round_up(r.bytes, kBufferAlignment);
+  report.segments = segments.count();
 }
 
-Tensor Plan::Impl::output_tensor(int source) const {
+Tensor Plan::Impl::output_tensor(int source, bool late) const {
   const int root = wiring.root_of(source);
-  if (root == kNetworkInput) return {input_desc, input_buffer >= 0 ? address(input_buffer) : const_cast<float*>(plain_input)};
+  if (root == kNetworkInput) return {input_desc, life.input >= 0 ? address(life.input) : const_cast<float*>(plain_input)};
   const Slice& slice = slices.outputs[static_cast<size_t>(root)];
-  return {desc_of(source), slice_address(buffers[static_cast<size_t>(slice.home)].y, slice, desc_of(source))};
+  const LayerBuffers& home = life.layers[static_cast<size_t>(slice.home)];
+  return {desc_of(source), slice_address(late ? home.late.y : home.now.y, slice, desc_of(source))};
 }
 
 Tensor Plan::Impl::gradient_tensor(int source) const {
@@ -252,32 +167,38 @@ Tensor Plan::Impl::gradient_tensor(int source) const {
   const Slice& slice = slices.gradients[static_cast<size_t>(root)];
   TensorDesc desc = desc_of(source).dense();
   desc.image_channels = image_channels(slices.gradients, root);
-  return {desc, slice_address(buffers[static_cast<size_t>(slice.home)].dy, slice, desc)};
+  return {desc, slice_address(life.layers[static_cast<size_t>(slice.home)].dy, slice, desc)};
 }
 
 Step Plan::Impl::make_step(int layer) {
   const size_t at = static_cast<size_t>(layer);
-  const LayerBuffers& b = buffers[at];
+  const LayerBuffers& b = life.layers[at];
   Step step;
   step.kernel = kernels[at].get();
   step.layer = layer;
   step.in_backward = wiring.backward[at];
   for (size_t k = 0; k < wiring.sources[at].size(); ++k) {
     const int source = wiring.sources[at][k];
-    step.x.push_back(output_tensor(source));
+    step.x.push_back(output_tensor(source, false));
+    step.x_late.push_back(output_tensor(source, true));
     step.dx.push_back(gradient_tensor(source));
     if (wiring.dx[at][k] == Write::none) step.dx.back().data = nullptr;
   }
-  for (const int saved : b.saved) step.saved.push_back(reinterpret_cast<std::byte*>(address(saved)));
+  const auto bytes = [this](int buffer) { return reinterpret_cast<std::byte*>(address(buffer)); };
+  for (const int saved : b.now.saved) step.saved.push_back(bytes(saved));
+  for (const int saved : b.late.saved) step.saved_late.push_back(bytes(saved));
   for (const ParamSegment* segment : net.params().of_layer(layer))
     step.params.push_back({net.params().values(*segment), options.training ? net.params().grads(*segment) : std::span<float>{}});
-  step.forward_io.y = output_tensor(layer);
+  step.forward_io.y = output_tensor(layer, false);
   step.forward_io.dy = gradient_tensor(layer);
   step.forward_io.norm_updates = &net.params().norm_updates(layer);
   step.forward_io.loss = &losses[at];
-  step.backward_io = step.forward_io;
-  step.forward_io.scratch = reinterpret_cast<std::byte*>(address(b.forward_scratch));
-  step.backward_io.scratch = reinterpret_cast<std::byte*>(address(b.backward_scratch));
+  step.again_io = step.forward_io;
+  step.again_io.y = output_tensor(layer, true);
+  step.backward_io = step.again_io;
+  step.forward_io.scratch = bytes(b.now.scratch);
+  step.again_io.scratch = bytes(b.late.scratch);
+  step.backward_io.scratch = bytes(b.backward_scratch);
   return step;
 }
 
@@ -288,10 +209,10 @@ void Plan::Impl::make_steps() {
   for (int i = 0; i < layer_count; ++i)
     if (is_step(i)) steps.push_back(make_step(i));
   for (Step& step : steps)
-    for (Io* io : {&step.forward_io, &step.backward_io}) {
-      io->x = step.x;
+    for (Io* io : {&step.forward_io, &step.again_io, &step.backward_io}) {
+      io->x = io == &step.forward_io ? step.x : step.x_late;
       io->dx = step.dx;
-      io->saved = step.saved;
+      io->saved = io == &step.forward_io ? step.saved : step.saved_late;
       io->params = step.params;
     }
   report.forward_steps = static_cast<int>(steps.size());
@@ -314,21 +235,22 @@ std::vector<StepTime> Plan::times() const {
 }
 
 const LossReport& Plan::loss(int layer) const { return impl_->losses[static_cast<size_t>(layer)]; }
-Tensor Plan::output(int layer) const { return impl_->output_tensor(layer); }
+Tensor Plan::output(int layer) const { return impl_->output_tensor(layer, true); }
 
 Tensor Plan::output_gradient(int layer) const { return impl_->gradient_tensor(layer); }
 
 void Plan::set_input(const float* images) {
   Impl& p = *impl_;
   const Shape& s = p.input_shape;
-  if (p.input_buffer < 0) {
+  if (p.life.input < 0) {
     p.plain_input = images;
     for (Step& step : p.steps)
       for (size_t k = 0; k < step.x.size(); ++k)
-        if (p.wiring.root_of(p.wiring.sources[static_cast<size_t>(step.layer)][k]) == kNetworkInput) step.x[k].data = const_cast<float*>(images);
+        if (p.wiring.root_of(p.wiring.sources[static_cast<size_t>(step.layer)][k]) == kNetworkInput)
+          step.x[k].data = step.x_late[k].data = const_cast<float*>(images);
     return;
   }
-  const Tensor to = p.output_tensor(kNetworkInput);
+  const Tensor to = p.output_tensor(kNetworkInput, false);
   zero(p.device.threads(), to.data, to.desc.count());
   cpu::parallel_for(p.device.threads(), static_cast<size_t>(s.n) * static_cast<size_t>(s.c), [&](size_t i) {
     const int n = static_cast<int>(i) / s.c, c = static_cast<int>(i) % s.c;
@@ -348,6 +270,19 @@ void Plan::forward(const Pass& pass) {
   }
 }
 
+// The forward pass of a segment once more, into the buffers that its backward pass reads. Statistics and losses were reported the first time.
+void Plan::Impl::compute_again(int segment, Pass& now) {
+  now.again = true;
+  for (Step& step : steps) {
+    if (segments.of(step.layer) != segment) continue;
+    const LossReport loss = losses[static_cast<size_t>(step.layer)];
+    const Stopwatch watch(step.backward_seconds);
+    for (now.phase = 0; now.phase < step.kernel->forward_phases(); ++now.phase) step.kernel->forward(step.again_io, now);
+    losses[static_cast<size_t>(step.layer)] = loss;
+  }
+  now.again = false;
+}
+
 void Plan::backward(const Pass& pass) {
   Impl& p = *impl_;
   ensure(p.options.training, "backward of an inference plan");
@@ -356,7 +291,9 @@ void Plan::backward(const Pass& pass) {
   if (pass.param_grads == Write::overwrite)  // layers that no gradient reaches still take part in the update
     for (const ParamSegment& segment : p.net.params().segments())
       if (!p.wiring.backward[static_cast<size_t>(segment.layer)]) std::ranges::fill(p.net.params().grads(segment), 0.0f);
+  int segment = p.segments.count() - 1;   // whose tensors are there
   for (auto step = p.steps.rbegin(); step != p.steps.rend(); ++step) {
+    if (const int of = p.segments.of(step->layer); of != segment) p.compute_again(segment = of, now);
     if (!step->in_backward) continue;
     const Stopwatch watch(step->backward_seconds);
     for (now.phase = 0; now.phase < step->kernel->backward_phases(); ++now.phase) step->kernel->backward(step->backward_io, now);

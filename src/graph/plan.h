@@ -12,6 +12,7 @@ namespace dn {
 struct PlanOptions {
   bool training = false;
   int frozen_layers = 0;      // layers with a lower index are not trained
+  int segments = 1;           // more: backward computes so many parts of the network again instead of keeping their tensors (training)
   bool slices = true;         // false: every route copies (tests)
   bool keep_outputs = false;  // every layer's output stays readable after forward (tests, golden comparison)
 };
@@ -21,6 +22,7 @@ struct PlanReport {
   size_t everything_live = 0;     // the same without reuse
   size_t scratch_bytes = 0;
   size_t kernel_bytes = 0;        // weights that inference kernels keep packed, beside the arena
+  int segments = 1;
   int forward_steps = 0, backward_steps = 0, reorders = 0;
 };
 

@@ -167,6 +167,39 @@ TEST(plan, gradient_is_the_chain_rule_over_the_whole_network) {
   }
 }
 
+// Segments: parts of the network computed again in backward give the same gradients and leave the same running statistics, bit for bit.
+TEST(plan, computing_segments_again_changes_nothing) {
+  const auto after = [](int segments, size_t* arena, int* made) {
+    Network network = Network::from_text(net_text(true));
+    network.params().initialize(5);
+    cpu::Device device(direct());
+    Plan plan(network, device, network.input(4), {.training = true, .segments = segments, .slices = false});
+    const std::vector<float> all = images(network.input(4));
+    const auto truth = truths(4);
+    Pass pass{.training = true};
+    pass.truth = truth;
+    plan.set_input(all.data());
+    plan.forward(pass);
+    plan.backward(pass);
+    *arena = plan.report().arena_bytes;
+    *made = plan.report().segments;
+    std::vector<float> out(network.params().grads().begin(), network.params().grads().end());
+    for (const ParamSegment& s : network.params().segments()) out.insert(out.end(), network.params().values(s).begin(), network.params().values(s).end());
+    out.push_back(static_cast<float>(plan.loss(9).cost)), out.push_back(static_cast<float>(plan.loss(15).cost));
+    return out;
+  };
+  size_t whole_arena = 0, arena = 0;
+  int made = 0;
+  const std::vector<float> whole = after(1, &whole_arena, &made);
+  for (const int segments : {2, 3, 4, 6}) {
+    const std::vector<float> cut = after(segments, &arena, &made);
+    EXPECT_GT(made, 1) << segments;
+    EXPECT_LT(arena, whole_arena) << segments;
+    ASSERT_EQ(cut.size(), whole.size());
+    EXPECT_EQ(0, std::memcmp(cut.data(), whole.data(), whole.size() * sizeof(float))) << segments << " segments";
+  }
+}
+
 TEST(plan, same_network_at_another_size) {
   Network network = Network::from_text(net_text(true));
   network.params().initialize(5);

@@ -27,6 +27,7 @@ void BatchNorm::move_running(const std::vector<Moments>& statistics, const NormP
 }
 
 void BatchNorm::collect(const Tensor& x, const NormParams& params, std::byte* saved, const Pass& pass) {
+  if (pass.again) return;
   if (spec_.frozen != NormFrozen::no) return use_running(params, saved);
   const size_t channels = static_cast<size_t>(desc_.shape.c);
   std::vector<Moments> own(channels);

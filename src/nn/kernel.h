@@ -31,6 +31,7 @@ struct Needs {
   bool x_in_backward = false;        // every x must survive until backward
   bool y_in_backward = false;        // y must survive until backward
   std::vector<size_t> saved;         // bytes, forward -> backward
+  int saved_once = -1;               // the one of them that a second forward pass (Pass::again) finds as the first left it: statistics
   size_t forward_scratch = 0;        // bytes, dead after the call
   size_t backward_scratch = 0;
   size_t kept = 0;                   // bytes of the kernel's own: weights packed once for many calls; only counted
@@ -60,6 +61,7 @@ struct Io {
 // The numbers of one call.
 struct Pass {
   bool training = false;
+  bool again = false;                      // the second forward pass of a segment: statistics are found, not taken (Needs::saved_once)
   Write param_grads = Write::overwrite;    // overwrite in the first mini-batch of a batch, accumulate afterwards
   int micro_step = 0, micro_steps = 1;     // index of the mini-batch in its batch, and how many there are
   uint64_t iteration = 0;

@@ -16,7 +16,7 @@ class BatchnormKernel : public Kernel {
     Needs n;
     n.x_in_backward = args_.backward;
     if (args_.training)
-      n.saved = {norm_.saved_bytes()};
+      n.saved = {norm_.saved_bytes()}, n.saved_once = 0;
     else
       n.forward_scratch = norm_.saved_bytes();
     n.backward_scratch = norm_.backward_scratch_bytes();

@@ -19,6 +19,7 @@ class ConnectedKernel : public Kernel {
     Needs n;
     n.x_in_backward = args_.backward;
     if (args_.training) n.saved = {args_.y.bytes(), norm_.saved_bytes()};
+    if (args_.training) n.saved_once = 1;
     n.forward_scratch = plain_bytes() + (args_.training ? 0 : norm_.saved_bytes());
     n.backward_scratch = plain_bytes() + norm_.backward_scratch_bytes();
     return n;

@@ -64,6 +64,7 @@ class ConvTrainingKernel : public Kernel {
     Needs n;
     n.x_in_backward = args_.backward;
     if (!direct_output_) n.saved = {z_.bytes(), norm_.saved_bytes()};
+    if (!direct_output_) n.saved_once = 1;
     n.forward_scratch = packed_bytes(forward_) + aligned(forward_.scratch_bytes);
     if (args_.backward) {
       const size_t weights = aligned(weights_.weights.get_size()) + aligned(weights_.scratch_bytes);
