@@ -1,14 +1,15 @@
 // Training kernel: oneDNN convolutions around our fused normalise + activate sweeps.
 //   saved[0]  the convolution's output (unless there is neither normalization nor a non-linear activation)
 //   saved[1]  vectors of the normalization
-//   scratch   weights in the format the primitive wants, its scratchpad, a temporary where a gradient must be added
 // Backward turns dy into dz; where dy is a slice of a wider gradient, the saved output z, which is dense, as convolutions need it.
-// Weights are repacked at every call: a pack moves the weights once, which is nothing beside the convolution, and no copy stays in memory.
+// Many images are convolved some at a time (convolutional_images_cpu.h), in the order of the images, so that a large batch needs no more beside its
+// tensors than a small one.
 #include "layers/convolutional/convolutional_cpu.h"
 
 #include <algorithm>
+#include <optional>
 
-#include "nn/elementwise.h"
+#include "layers/convolutional/convolutional_images_cpu.h"
 
 namespace dn {
 
@@ -32,9 +33,8 @@ ConvParams conv_params(const Convolutional& layer, const Io& io) {
 
 namespace {
 
-using dnnl::memory;
-
-size_t aligned(size_t bytes) { return round_up(bytes, size_t{64}); }
+// Images convolved at a time.
+constexpr int kImagesAtOnce = 16;
 
 class ConvTrainingKernel : public Kernel {
  public:
@@ -42,22 +42,12 @@ class ConvTrainingKernel : public Kernel {
       : layer_(layer),
         device_(device),
         args_(args),
-        plain_(cpu::plain_weights_desc(conv_shape(layer, args))),
         z_(args.y.dense()),
         norm_(layer.norm(), z_, layer.activation(), device.threads()),
         direct_output_(!layer.normalized() && layer.activation() == Activation::linear) {
-    const cpu::ConvShape shape = conv_shape(layer, args);
-    cpu::ConvOptions options;
-    options.bias = direct_output_;
-    forward_ = cpu::make_convolution(device, shape, cpu::ConvDirection::forward, options);
-    if (packed_bytes(forward_)) pack_forward_ = cpu::Reorder(device, plain_, forward_.weights);
-    if (!args.backward) return;
-    weights_ = cpu::make_convolution(device, shape, cpu::ConvDirection::backward_weights);
-    unpack_ = cpu::Reorder(device, weights_.weights, plain_);
-    unpack_and_add_ = cpu::Reorder(device, weights_.weights, plain_, true);
-    if (args.dx[0] == Write::none) return;
-    data_ = cpu::make_convolution(device, shape, cpu::ConvDirection::backward_data);
-    if (packed_bytes(data_)) pack_data_ = cpu::Reorder(device, plain_, data_.weights);
+    const int images = args.y.shape.n, rest = images % kImagesAtOnce;
+    if (images >= kImagesAtOnce) full_.emplace(part(layer, kImagesAtOnce));
+    if (rest > 0) rest_.emplace(part(layer, rest));
   }
 
   Needs needs() const override {
@@ -65,11 +55,11 @@ class ConvTrainingKernel : public Kernel {
     n.x_in_backward = args_.backward;
     if (!direct_output_) n.saved = {z_.bytes(), norm_.saved_bytes()};
     if (!direct_output_) n.saved_once = 1;
-    n.forward_scratch = packed_bytes(forward_) + aligned(forward_.scratch_bytes);
-    if (args_.backward) {
-      const size_t weights = aligned(weights_.weights.get_size()) + aligned(weights_.scratch_bytes);
-      const size_t data = data_.primitive ? packed_bytes(data_) + aligned(data_.scratch_bytes) + temporary_bytes() : 0;
-      n.backward_scratch = std::max({weights, data, norm_.backward_scratch_bytes()});
+    if (args_.backward) n.backward_scratch = norm_.backward_scratch_bytes();
+    for (const auto* some : {&full_, &rest_}) {
+      if (!*some) continue;
+      n.forward_scratch = std::max(n.forward_scratch, (*some)->forward_scratch());
+      if (args_.backward) n.backward_scratch = std::max(n.backward_scratch, (*some)->backward_scratch());
     }
     return n;
   }
@@ -78,7 +68,12 @@ class ConvTrainingKernel : public Kernel {
 
   void forward(const Io& io, const Pass& pass) override {
     const ConvParams params = conv_params(layer_, io);
-    if (pass.phase == 0) convolve(io, params);
+    if (pass.phase == 0) {
+      float* const out = direct_output_ ? io.y.data : reinterpret_cast<float*>(io.saved[0]);
+      for_images([&](const ConvImages& some, size_t first) {
+        some.forward(io.x[0].data + first * args_.x[0].image_stride(), params, out + first * z_.image_stride(), io.scratch);
+      });
+    }
     if (direct_output_) return;
     const Tensor z = output_of_convolution(io);
     if (!layer_.normalized()) {
@@ -101,47 +96,33 @@ class ConvTrainingKernel : public Kernel {
       norm_.backward(output_of_convolution(io), io.dy, params.norm, io.saved[1], io.scratch, pass.param_grads, dz);
     else
       bias_backward(io, params, pass, dz);
-    weights_gradient(io, params, pass, dz);
-    if (data_.primitive) input_gradient(io, params, dz);
+    for_images([&](const ConvImages& some, size_t first) {
+      const float* const x = io.x[0].data + first * args_.x[0].image_stride();
+      some.weights_gradient(x, dz.data + first * z_.image_stride(), params, first > 0 || pass.param_grads == Write::accumulate, io.scratch);
+    });
+    if (args_.dx[0] == Write::none) return;
+    for_images([&](const ConvImages& some, size_t first) {
+      const Tensor dx{io.dx[0].desc, io.dx[0].data + first * io.dx[0].desc.image_stride()};
+      some.input_gradient(dz.data + first * z_.image_stride(), params, dx, io.scratch);
+    });
   }
 
  private:
   Tensor output_of_convolution(const Io& io) const { return {z_, reinterpret_cast<float*>(io.saved[0])}; }
-  size_t packed_bytes(const cpu::ConvPrimitive& conv) const { return conv.weights == plain_ ? 0 : aligned(conv.weights.get_size()); }
-  size_t temporary_bytes() const { return args_.dx[0] == Write::accumulate ? args_.x[0].bytes() : 0; }
 
-  // The weights as `conv` wants them: themselves, or packed at `scratch`, which moves on.
-  const float* packed(const cpu::ConvPrimitive& conv, const cpu::Reorder& pack, std::span<const float> weights, std::byte*& scratch) const {
-    const size_t bytes = packed_bytes(conv);
-    if (bytes == 0) return weights.data();
-    float* to = reinterpret_cast<float*>(scratch);
-    pack(device_, weights.data(), to);
-    scratch += bytes;
-    return to;
+  ConvImages part(const Convolutional& layer, int images) const {
+    KernelArgs args = args_;
+    args.x[0].shape.n = args.y.shape.n = images;
+    args.y = args.y.dense();
+    return ConvImages(layer, device_, args, direct_output_);
   }
 
-  memory scratchpad(const cpu::ConvPrimitive& conv, std::byte* at) const {
-    const memory::desc desc({static_cast<memory::dim>(conv.scratch_bytes)}, memory::data_type::u8, memory::format_tag::x);
-    return cpu::view(device_, desc, at);
-  }
-  void execute(const cpu::ConvPrimitive& conv, const std::unordered_map<int, memory>& arguments) const {
-    conv.primitive.execute(device_.onednn().stream, arguments);
-    device_.onednn().stream.wait();
-  }
-
-  void convolve(const Io& io, const ConvParams& params) {
-    std::byte* scratch = io.scratch;
-    const float* w = packed(forward_, pack_forward_, params.weights.value, scratch);
-    float* out = direct_output_ ? io.y.data : reinterpret_cast<float*>(io.saved[0]);
-    std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, cpu::view(device_, forward_.src, io.x[0].data)},
-                                              {DNNL_ARG_WEIGHTS, cpu::view(device_, forward_.weights, w)},
-                                              {DNNL_ARG_DST, cpu::view(device_, forward_.dst, out)},
-                                              {DNNL_ARG_SCRATCHPAD, scratchpad(forward_, scratch)}};
-    if (direct_output_) {
-      const memory::desc bias({args_.y.shape.c}, memory::data_type::f32, memory::format_tag::x);
-      arguments.insert({DNNL_ARG_BIAS, cpu::view(device_, bias, params.norm.beta.value.data())});
-    }
-    execute(forward_, arguments);
+  // body(convolutions of some images, index of the first of them)
+  template <class Body>
+  void for_images(const Body& body) const {
+    int first = 0;
+    for (; first + kImagesAtOnce <= args_.y.shape.n; first += kImagesAtOnce) body(*full_, static_cast<size_t>(first));
+    if (rest_) body(*rest_, static_cast<size_t>(first));
   }
 
   void bias_backward(const Io& io, const ConvParams& params, const Pass& pass, const Tensor& dz) {
@@ -155,42 +136,13 @@ class ConvTrainingKernel : public Kernel {
     for (size_t c = 0; c < sums.size(); ++c) deliver(params.norm.beta.grad[c], sums[c], pass.param_grads);
   }
 
-  void weights_gradient(const Io& io, const ConvParams& params, const Pass& pass, const Tensor& dz) {
-    // oneDNN overwrites, and mostly in a format of its own: the gradient goes through a temporary unless neither matters.
-    const bool accumulate = pass.param_grads == Write::accumulate, through = accumulate || packed_bytes(weights_) > 0;
-    float* out = through ? reinterpret_cast<float*>(io.scratch) : params.weights.grad.data();
-    execute(weights_, {{DNNL_ARG_SRC, cpu::view(device_, weights_.src, io.x[0].data)},
-                       {DNNL_ARG_DIFF_DST, cpu::view(device_, weights_.dst, dz.data)},
-                       {DNNL_ARG_DIFF_WEIGHTS, cpu::view(device_, weights_.weights, out)},
-                       {DNNL_ARG_SCRATCHPAD, scratchpad(weights_, io.scratch + aligned(weights_.weights.get_size()))}});
-    if (through) (accumulate ? unpack_and_add_ : unpack_)(device_, out, params.weights.grad.data());
-  }
-
-  void input_gradient(const Io& io, const ConvParams& params, const Tensor& dz) {
-    std::byte* scratch = io.scratch;
-    const float* w = packed(data_, pack_data_, params.weights.value, scratch);
-    const bool accumulate = args_.dx[0] == Write::accumulate;
-    float* out = io.dx[0].data;
-    if (accumulate) {
-      out = reinterpret_cast<float*>(scratch);
-      scratch += temporary_bytes();
-    }
-    execute(data_, {{DNNL_ARG_DIFF_SRC, cpu::view(device_, data_.src, out)},
-                    {DNNL_ARG_WEIGHTS, cpu::view(device_, data_.weights, w)},
-                    {DNNL_ARG_DIFF_DST, cpu::view(device_, data_.dst, dz.data)},
-                    {DNNL_ARG_SCRATCHPAD, scratchpad(data_, scratch)}});
-    if (accumulate) add_images(device_.threads(), io.dx[0], {args_.x[0].dense(), out});
-  }
-
   const Convolutional& layer_;
   cpu::Device& device_;
   KernelArgs args_;
-  memory::desc plain_;
   TensorDesc z_;      // the convolution's own output, dense
   BatchNorm norm_;
   bool direct_output_;
-  cpu::ConvPrimitive forward_, data_, weights_;
-  cpu::Reorder pack_forward_, pack_data_, unpack_, unpack_and_add_;
+  std::optional<ConvImages> full_, rest_;   // kImagesAtOnce images; what is left of them
 };
 
 }  // namespace
