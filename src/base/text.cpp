@@ -83,6 +83,17 @@ std::string fixed(double value, int digits) {
   return code == std::errc() ? std::string(buffer, end) : concat(value);
 }
 
+std::optional<size_t> parse_bytes(std::string_view text) {
+  double unit = 1;
+  if (!text.empty()) {
+    const size_t at = std::string_view("KMGT").find(static_cast<char>(text.back() & ~0x20));
+    if (at != std::string_view::npos) unit = std::pow(1024.0, static_cast<double>(at + 1)), text.remove_suffix(1);
+  }
+  const std::optional<double> number = parse_real(text);
+  if (!number || *number < 0 || *number * unit > 9e18) return std::nullopt;
+  return static_cast<size_t>(*number * unit);
+}
+
 std::string bytes_text(double bytes) {
   const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   int unit = 0;

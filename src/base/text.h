@@ -44,6 +44,8 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 // The whole text must be a number; nothing otherwise. `parse_real` accepts 1e-3, .1, +2 and refuses nan, inf and what overflows.
 std::optional<int64_t> parse_integer(std::string_view text);
 std::optional<double> parse_real(std::string_view text);
+// "8G", "900M", "1.5G", "65536": bytes, units of 1024; nothing otherwise.
+std::optional<size_t> parse_bytes(std::string_view text);
 
 std::string fixed(double value, int digits);   // 0.50, never in exponent form
 std::string bytes_text(double bytes);          // "512 B", "3.2 MiB"

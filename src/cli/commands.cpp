@@ -23,6 +23,7 @@ constexpr Option kTrain[] = {
     kPoints,
     {"seed", "N", "1", "seed of weights, data order, augmentation and sizes"},
     {"loader_threads", "N", "0", "threads that load images; 0: one in eight cores"},
+    {"memory", "SIZE", "", "with norm_scope = batch: memory for everything, such as 8G or 900M (default: 80 % of what is free)"},
 };
 constexpr Option kTest[] = {
     {"thresh", "T", "0.25", "confidence from which a detection counts"},

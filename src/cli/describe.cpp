@@ -1,6 +1,7 @@
 // describe CFG: every layer with its shapes, parameters and arithmetic, and the memory that training and inference would take.
 // describe SECTION: the keys of a section type, from the tables that parse them.
 #include <algorithm>
+#include <numeric>
 
 #include "base/log.h"
 #include "cli/common.h"
@@ -61,11 +62,30 @@ void say_memory(std::string_view title, const MemoryEstimate& m, const PlanRepor
   log::say(concat("  ", report.forward_steps, " forward and ", report.backward_steps, " backward steps, ", report.reorders, " layout conversions"));
 }
 
+// What whole-batch normalization costs: memory against operations, by the number of segments.
+void segment_table(Network& network, cpu::Device& device) {
+  const NetSpec& net = network.spec();
+  const Shape input = network.input(net.batch);
+  const std::vector<Shape> outputs = network.output_shapes(input);
+  std::vector<double> flops;
+  for (const auto& layer : network.layers()) flops.push_back(layer->forward_flops(network.source_shapes(layer->index(), input, outputs)));
+  const double all = 3 * std::accumulate(flops.begin(), flops.end(), 0.0);
+  log::say(concat("whole-batch normalization of ", net.batch, " images (norm_exact_segments):"));
+  for (const int segments : {1, 2, 3, 4, 6, 8, 12}) {
+    const Plan plan(network, device, input, PlanOptions{.training = true, .segments = segments});
+    const double again = std::accumulate(flops.begin(), flops.begin() + plan.report().computed_again, 0.0);
+    log::say(concat("  ", cell(concat(plan.report().segments, plan.report().segments == 1 ? " segment" : " segments"), 14),
+                    cell(mib(plan.report().arena_bytes), 12, true), "  activations; operations +", fixed(100 * again / all, 0), " %"));
+  }
+}
+
 void memory_tables(Network& network, cpu::Device& device) {
   const NetSpec& net = network.spec();
   const bool trains = std::any_of(network.layers().begin(), network.layers().end(), [](const auto& layer) { return layer->has_loss(); });
   if (trains) {
-    const Plan plan(network, device, network.input(net.mini_batch()), PlanOptions{.training = true});
+    if (net.norm.whole_batch()) segment_table(network, device);
+    const int segments = net.norm.whole_batch() ? std::max(1, net.norm.exact_segments()) : 1;
+    const Plan plan(network, device, network.input(net.mini_batch()), PlanOptions{.training = true, .segments = segments});
     say_memory(concat("training memory, batch = ", net.batch, " as ", net.parts(), " x ", net.mini_batch()),
                estimate_training(network, plan.report(), net.width, net.height), plan.report());
   }

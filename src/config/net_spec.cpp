@@ -121,7 +121,7 @@ NetSpec bind_net(const Section& section, Problems& problems) {
 
 std::vector<KeyHelp> net_key_help() {
   std::vector<KeyHelp> rows = key_help<NetSpec>(kKeys);
-  for (KeyHelp& row : norm_key_help(false)) rows.push_back(std::move(row));
+  for (KeyHelp& row : norm_key_help(false, true)) rows.push_back(std::move(row));
   return rows;
 }
 

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace dn {
 namespace {
@@ -31,6 +32,12 @@ constexpr Key<NormKeys> kShared[] = {
     {"brn_rmax", &NormKeys::rmax, 1, 1000, "norm = brn: the most that a scale is corrected by"},
     {"brn_dmax", &NormKeys::dmax, 0, 1000, "norm = brn: the most that a mean is corrected by, in standard deviations"},
 };
+
+constexpr Key<NormKeys> kNetOnly[] = {
+    {"norm_exact_segments", &NormKeys::segments, 0, 0,
+     "norm_scope = batch: parts of the network that backward computes again instead of keeping them; 0: none, auto: as few as the memory allows"},
+};
+constexpr int kMaxSegments = 64;
 
 template <class Enum, size_t N>
 Enum choice(const std::string& text, const std::string_view (&names)[N]) {
@@ -108,8 +115,16 @@ std::string NormSpec::text() const {
 NormKeys bind_net_norm(const Section& section, Problems& problems) {
   NormKeys keys;
   bind_onto<NormKeys>(section, kShared, problems, keys);
+  bind_onto<NormKeys>(section, kNetOnly, problems, keys);
+  const auto number = parse_integer(keys.segments);
+  if (const Entry* entry = section.find("norm_exact_segments"); entry && keys.segments != "auto" && !(number && *number >= 0 && *number <= kMaxSegments)) {
+    problems.error(section, *entry, {}, concat("auto or 0..", kMaxSegments));
+    keys.segments = "auto";
+  }
   return keys;
 }
+
+int NormKeys::exact_segments() const { return segments == "auto" ? -1 : static_cast<int>(*parse_integer(segments)); }
 
 NormSpec bind_layer_norm(const Section& section, const NormKeys& net, Problems& problems) {
   NormKeys keys = net;
@@ -136,10 +151,12 @@ NormSpec bind_layer_norm(const Section& section, const NormKeys& net, Problems& 
   return spec;
 }
 
-std::vector<KeyHelp> norm_key_help(bool switches) {
+std::vector<KeyHelp> norm_key_help(bool switches, bool of_net) {
   std::vector<KeyHelp> rows;
   if (switches) rows = key_help<NormKeys>(std::span<const Key<NormKeys>>(kOwn));
   for (KeyHelp& row : key_help<NormKeys>(std::span<const Key<NormKeys>>(kShared))) rows.push_back(std::move(row));
+  if (!switches && of_net)
+    for (KeyHelp& row : key_help<NormKeys>(std::span<const Key<NormKeys>>(kNetOnly))) rows.push_back(std::move(row));
   return rows;
 }
 

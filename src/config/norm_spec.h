@@ -34,6 +34,9 @@ struct NormKeys {
   std::string norm, scope = "minibatch", gradient = "renorm", frozen = "0", update;
   double eps = 1e-5, momentum = .01, rmax = 3, dmax = 5;
   int burn_in = 0;   // of [net]
+  std::string segments = "auto";   // in [net]: of whole-batch training
+  // -1: as few as the memory allows.
+  int exact_segments() const;
   bool whole_batch() const { return scope == "batch"; }   // in [net]: the whole network works on whole batches
 };
 
@@ -42,6 +45,6 @@ NormKeys bind_net_norm(const Section& section, Problems& problems);
 // Binds a layer's own over them and resolves; contradictions are reported with their line.
 NormSpec bind_layer_norm(const Section& section, const NormKeys& net, Problems& problems);
 // `switches`: with batch_normalize and cbn, which turn normalization on in a layer.
-std::vector<KeyHelp> norm_key_help(bool switches);
+std::vector<KeyHelp> norm_key_help(bool switches, bool of_net = false);
 
 }  // namespace dn

@@ -43,11 +43,27 @@ class Stopwatch {
 struct Plan::Impl {
   Impl(Network& network, cpu::Device& dev, const Shape& input, const PlanOptions& opts)
       : net(network), device(dev), input_shape(input), options(opts), layer_count(static_cast<int>(network.layers().size())) {
+    prepare();
+    for (const int count : {2, 3, 4, 6, 8, 12, 16}) {
+      if (!options.training || options.budget == 0 || placed.bytes <= options.budget) break;
+      options.segments = count;
+      prepare();
+    }
+    if (options.budget > 0 && placed.bytes > options.budget)
+      fail(net.file(), ": the activations of ", input_shape.n, " images need ", bytes_text(static_cast<double>(placed.bytes)), " even in ", segments.count(),
+           " segments; there is room for ", bytes_text(static_cast<double>(options.budget)), ": expected a larger -memory, a smaller batch or a smaller input");
+    arena = cpu::Arena(placed.bytes);
+    make_steps();
+  }
+
+  // Everything up to the addresses, with options.segments.
+  void prepare() {
+    descs.clear(), kernels.clear(), needs.clear(), memory.clear();
+    segments = {}, report = {};
     wiring = wire(net, options.training, options.frozen_layers);
     describe_tensors();
     compile();
     plan_memory();
-    make_steps();
   }
 
   bool is_step(int layer) const { return !net.layers()[static_cast<size_t>(layer)]->is_view(); }
@@ -148,9 +164,9 @@ void Plan::Impl::plan_memory() {
     report.everything_live += round_up(r.bytes, kBufferAlignment);
   }
   for (const Needs& need : needs) report.scratch_bytes = std::max({report.scratch_bytes, need.forward_scratch, need.backward_scratch});
-  arena = cpu::Arena(placed.bytes);
   report.arena_bytes = placed.bytes;
   report.segments = segments.count();
+  report.computed_again = segments.first.back();
 }
 
 Tensor Plan::Impl::output_tensor(int source, bool late) const {

@@ -13,6 +13,7 @@ struct PlanOptions {
   bool training = false;
   int frozen_layers = 0;      // layers with a lower index are not trained
   int segments = 1;           // more: backward computes so many parts of the network again instead of keeping their tensors (training)
+  size_t budget = 0;          // bytes; above it, segments are made, as few as will do. 0: no limit
   bool slices = true;         // false: every route copies (tests)
   bool keep_outputs = false;  // every layer's output stays readable after forward (tests, golden comparison)
 };
@@ -23,6 +24,7 @@ struct PlanReport {
   size_t scratch_bytes = 0;
   size_t kernel_bytes = 0;        // weights that inference kernels keep packed, beside the arena
   int segments = 1;
+  int computed_again = 0;         // layers before this one are computed twice
   int forward_steps = 0, backward_steps = 0, reorders = 0;
 };
 

@@ -2,10 +2,29 @@
 
 #include <sys/resource.h>
 
+#include <fstream>
+#include <sstream>
+#include <string>
+
 namespace dn {
 namespace {
 
 constexpr size_t kProcess = size_t{27} << 20;  // measured: code, oneDNN's generated kernels, stacks, decoded images
+
+constexpr size_t kLeast = size_t{1} << 20;
+
+// Memory that the system could give without swapping; unknown: as much as one likes.
+size_t available_bytes() {
+  std::ifstream info("/proc/meminfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("MemAvailable:")) {
+      std::istringstream words(line);
+      std::string name;
+      size_t kibibytes = 0;
+      if (words >> name >> kibibytes) return kibibytes << 10;
+    }
+  return size_t{1} << 46;
+}
 
 }  // namespace
 
@@ -26,6 +45,11 @@ MemoryEstimate estimate_inference(const Network& network, const PlanReport& plan
   m.batches = 2 * network.input(images).count() * sizeof(float);
   m.process = kProcess;
   return m;
+}
+
+size_t arena_budget(const Network& network, int width, int height, size_t memory) {
+  const size_t other = estimate_training(network, {}, width, height).total(), all = memory > 0 ? memory : available_bytes() / 5 * 4;
+  return all > other + kLeast ? all - other : kLeast;
 }
 
 size_t peak_resident_bytes() {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "train/memory_estimate.h"
+
 namespace dn {
 
 Plan& PlanCache::training(NetSize size, int mini_batch, int frozen_layers) {
@@ -19,6 +21,11 @@ Plan& PlanCache::training(NetSize size, int mini_batch, int frozen_layers) {
   PlanOptions options;
   options.training = true;
   options.frozen_layers = frozen_layers;
+  if (network_.spec().norm.whole_batch()) {
+    const int segments = network_.spec().norm.exact_segments();
+    options.segments = std::max(1, segments);
+    if (segments < 0) options.budget = arena_budget(network_, size.width, size.height, memory_);
+  }
   plans_.push_front(
       {size, mini_batch, frozen_layers, std::make_unique<Plan>(network_, device_, network_.input(mini_batch, size.width, size.height), options)});
   // Choosing convolution algorithms tries them on buffers of their own; the allocator would keep those pages for the whole run.

@@ -12,6 +12,8 @@ namespace dn {
 class PlanCache {
  public:
   PlanCache(Network& network, cpu::Device& device, size_t capacity) : network_(network), device_(device), capacity_(capacity) {}
+  // Bytes for everything; plans of whole batches are cut into segments when they would need more. 0: what the machine has.
+  void set_memory(size_t bytes) { memory_ = bytes; }
   // The plan of `mini_batch` images of that size; built when it is not there. Valid until the next call.
   Plan& training(NetSize size, int mini_batch, int frozen_layers);
   void clear() { plans_.clear(); }
@@ -25,7 +27,7 @@ class PlanCache {
   };
   Network& network_;
   cpu::Device& device_;
-  size_t capacity_;
+  size_t capacity_, memory_ = 0;
   std::list<Entry> plans_;  // most recently used first
 };
 

@@ -82,6 +82,7 @@ Trainer::Trainer(const TrainOptions& options)
       chart_(options.chart_folder, run_name(options.cfg), network_.spec().max_batches, network_.spec().max_chart_loss),
       plans_(network_, device_, kPlansKept),
       map_cadence_(network_.spec(), images_.size(), options.map_epochs, 0) {
+  plans_.set_memory(options_.memory);
   check_training(network_, nullptr, options_);
   load();
   const Head& head = *network_.heads().back();
