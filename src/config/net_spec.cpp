@@ -119,10 +119,6 @@ NetSpec bind_net(const Section& section, Problems& problems) {
   return net;
 }
 
-std::vector<KeyHelp> net_key_help() {
-  std::vector<KeyHelp> rows = key_help<NetSpec>(kKeys);
-  for (KeyHelp& row : norm_key_help(false, true)) rows.push_back(std::move(row));
-  return rows;
-}
+std::vector<KeyHelp> net_key_help() { return with_norm_keys(key_help<NetSpec>(kKeys), NormPlace::net); }
 
 }  // namespace dn

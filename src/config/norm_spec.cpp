@@ -71,7 +71,7 @@ void check_whole_batch(const Section& section, const NormKeys& net, const NormSp
 
 // Keys of a layer that its normalization does not look at.
 void warn_of_unused(const Section& section, const NormSpec& spec, Problems& problems) {
-  const bool batch = spec.kind == NormKind::bn, frozen = spec.frozen != NormFrozen::no;
+  const bool batch = spec.kind == NormKind::bn, frozen = spec.keeps_statistics();
   const struct {
     std::string_view key;
     bool used;
@@ -108,7 +108,7 @@ void check(const Section& section, const NormSpec& spec, const NormKeys& net, co
 std::string NormSpec::text() const {
   std::string text(kKinds[static_cast<size_t>(kind)]);
   if (scope != NormScope::minibatch) text += concat(" ", kScopes[static_cast<size_t>(scope)]);
-  if (frozen != NormFrozen::no) text += " frozen";
+  if (keeps_statistics()) text += " frozen";
   return text;
 }
 
@@ -151,12 +151,13 @@ NormSpec bind_layer_norm(const Section& section, const NormKeys& net, Problems& 
   return spec;
 }
 
-std::vector<KeyHelp> norm_key_help(bool switches, bool of_net) {
-  std::vector<KeyHelp> rows;
-  if (switches) rows = key_help<NormKeys>(std::span<const Key<NormKeys>>(kOwn));
-  for (KeyHelp& row : key_help<NormKeys>(std::span<const Key<NormKeys>>(kShared))) rows.push_back(std::move(row));
-  if (!switches && of_net)
-    for (KeyHelp& row : key_help<NormKeys>(std::span<const Key<NormKeys>>(kNetOnly))) rows.push_back(std::move(row));
+std::vector<KeyHelp> with_norm_keys(std::vector<KeyHelp> rows, NormPlace place) {
+  const auto append = [&rows](std::span<const Key<NormKeys>> keys) {
+    for (KeyHelp& row : key_help<NormKeys>(keys)) rows.push_back(std::move(row));
+  };
+  if (place == NormPlace::layer) append(kOwn);
+  append(kShared);
+  if (place == NormPlace::net) append(kNetOnly);
   return rows;
 }
 

@@ -24,6 +24,7 @@ struct NormSpec {
   double ramp_from = 0, ramp_to = 0;  // brn: iterations between which they open
 
   bool any() const { return kind != NormKind::none; }
+  bool keeps_statistics() const { return any() && frozen != NormFrozen::no; }   // normalizes with the running ones in training too
   std::string text() const;   // for describe: "bn", "bn cmbn", "brn", "bn frozen"
 };
 
@@ -44,7 +45,8 @@ struct NormKeys {
 NormKeys bind_net_norm(const Section& section, Problems& problems);
 // Binds a layer's own over them and resolves; contradictions are reported with their line.
 NormSpec bind_layer_norm(const Section& section, const NormKeys& net, Problems& problems);
-// `switches`: with batch_normalize and cbn, which turn normalization on in a layer.
-std::vector<KeyHelp> norm_key_help(bool switches, bool of_net = false);
+// The norm keys that a section knows behind its own `rows`: layers also the switches batch_normalize and cbn, [net] also what concerns all layers.
+enum class NormPlace { net, layer, batchnorm };
+std::vector<KeyHelp> with_norm_keys(std::vector<KeyHelp> rows, NormPlace place);
 
 }  // namespace dn

@@ -46,8 +46,9 @@ struct Plan::Impl {
     prepare();
     for (const int count : {2, 3, 4, 6, 8, 12, 16}) {
       if (!options.training || options.budget == 0 || placed.bytes <= options.budget) break;
+      const bool slices_go = options.segments == 1;   // only then are the kernels others
       options.segments = count;
-      prepare();
+      slices_go ? prepare() : plan_memory();
     }
     if (options.budget > 0 && placed.bytes > options.budget)
       fail(net.file(), ": the activations of ", input_shape.n, " images need ", bytes_text(static_cast<double>(placed.bytes)), " even in ", segments.count(),
@@ -58,8 +59,8 @@ struct Plan::Impl {
 
   // Everything up to the addresses, with options.segments.
   void prepare() {
-    descs.clear(), kernels.clear(), needs.clear(), memory.clear();
-    segments = {}, report = {};
+    descs.clear(), kernels.clear(), needs.clear();
+    report = {};
     wiring = wire(net, options.training, options.frozen_layers);
     describe_tensors();
     compile();
@@ -153,6 +154,9 @@ void Plan::Impl::compile() {
 }
 
 void Plan::Impl::plan_memory() {
+  segments = {};
+  memory.clear();
+  report.everything_live = 0;
   const LifetimeFacts facts{net, wiring, slices, descs, input_desc, needs, options.training, options.keep_outputs};
   if (options.training && options.segments > 1) segments = cut_segments(facts, options.segments);
   life = plan_lifetimes(facts, Timeline(layer_count, options.training, segments));

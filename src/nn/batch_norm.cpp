@@ -28,13 +28,14 @@ void BatchNorm::move_running(const std::vector<Moments>& statistics, const NormP
 
 void BatchNorm::collect(const Tensor& x, const NormParams& params, std::byte* saved, const Pass& pass) {
   if (pass.again) return;
-  if (spec_.frozen != NormFrozen::no) return use_running(params, saved);
+  if (spec_.keeps_statistics()) return use_running(params, saved);
   const size_t channels = static_cast<size_t>(desc_.shape.c);
   std::vector<Moments> own(channels);
   channel_moments(threads_, x, own);
-  if (pass.micro_step == 0)
+  const bool gathers = pooled() || spec_.update_per_batch;
+  if (gathers && pass.micro_step == 0)
     pool_ = own;
-  else if (pooled() || spec_.update_per_batch)
+  else if (gathers)
     for (size_t c = 0; c < channels; ++c) pool_[c].merge(own[c]);
   if (spec_.kind == NormKind::brn) {
     renormalize(own, params, saved, pass);
@@ -132,7 +133,7 @@ void BatchNorm::backward(const Tensor& x, const Tensor& dy, const NormParams& pa
       deliver(params.beta.grad[c], trained ? s1 : 0, mode);
       deliver(params.gamma.grad[c], trained ? gamma_gradient : 0, mode);
     }
-    if (spec_.frozen != NormFrozen::no) continue;  // constant statistics: dx = scale dz
+    if (spec_.keeps_statistics()) continue;  // constant statistics: dx = scale dz
     const double per_x = -scale * s * s * sum / count;
     slope[c] = static_cast<float>(per_x);
     offset[c] = static_cast<float>(-scale * s1 / count + per_x * (mean - centre));

@@ -31,13 +31,12 @@ constexpr size_t kMaxWinogradScratch = size_t{128} << 20;
 class TimingBuffers {
  public:
   TimingBuffers(Device& device, const ConvShape& shape, const ConvPrimitive& conv) : threads_(device.threads()) {
-    const memory::desc scratch({static_cast<memory::dim>(conv.scratch_bytes)}, memory::data_type::u8, memory::format_tag::x);
     const size_t sizes[] = {conv.src.get_size(), conv.weights.get_size(), conv.dst.get_size(), bias_desc(shape).get_size(), conv.scratch_bytes};
     size_t total = 0;
     for (const size_t size : sizes) total += round_up(size, size_t{4096});
     arena_ = Arena(total);
     memory* const views[] = {&src, &weights, &dst, &bias, &scratchpad};
-    const memory::desc descs[] = {conv.src, conv.weights, conv.dst, bias_desc(shape), scratch};
+    const memory::desc descs[] = {conv.src, conv.weights, conv.dst, bias_desc(shape), scratch_desc(conv.scratch_bytes)};
     size_t at = 0;
     for (int i = 0; i < 5; ++i) {
       *views[i] = view(device, descs[i], arena_.data() + at);

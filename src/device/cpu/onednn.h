@@ -27,6 +27,9 @@ enum class ConvDirection { forward, backward_data, backward_weights };
 
 dnnl::memory::desc activation_desc(const TensorDesc& desc);
 dnnl::memory::desc bias_desc(const ConvShape& shape);
+inline dnnl::memory::desc scratch_desc(size_t bytes) {
+  return {{static_cast<dnnl::memory::dim>(bytes)}, dnnl::memory::data_type::u8, dnnl::memory::format_tag::x};
+}
 dnnl::memory::desc plain_weights_desc(const ConvShape& shape);   // [G,]O,I,H,W as in a .weights file
 inline dnnl::memory::format_tag blocked_tag(int block) {
   return block == 16 ? dnnl::memory::format_tag::nChw16c : block == 8 ? dnnl::memory::format_tag::nChw8c : dnnl::memory::format_tag::nchw;

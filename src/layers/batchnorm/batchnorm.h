@@ -10,12 +10,12 @@ class Batchnorm : public Layer {
  public:
   static std::unique_ptr<Batchnorm> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Batchnorm& layer, cpu::Device& device, const KernelArgs& args);
-  static std::vector<KeyHelp> keys() { return norm_key_help(false); }
+  static std::vector<KeyHelp> keys() { return with_norm_keys({}, NormPlace::batchnorm); }
 
   Shape output_shape(std::span<const Shape> in) const override { return in[0]; }
   std::vector<ParamSpec> params(std::span<const Shape> in) const override;
 
-  bool frozen_statistics() const override { return norm_.any() && norm_.frozen != NormFrozen::no; }
+  bool frozen_statistics() const override { return norm_.keeps_statistics(); }
   const NormSpec& norm() const { return norm_; }
 
  private:

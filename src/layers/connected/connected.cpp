@@ -12,11 +12,7 @@ const Key<ConnectedSpec> kKeys[] = {
 
 }  // namespace
 
-std::vector<KeyHelp> Connected::keys() {
-  std::vector<KeyHelp> rows = key_help<ConnectedSpec>(kKeys);
-  for (KeyHelp& row : norm_key_help(true)) rows.push_back(std::move(row));
-  return rows;
-}
+std::vector<KeyHelp> Connected::keys() { return with_norm_keys(key_help<ConnectedSpec>(kKeys), NormPlace::layer); }
 
 std::unique_ptr<Connected> Connected::parse(const Section& section, const NetSpec& net, int index, Problems& problems) {
   std::unique_ptr<Connected> layer(new Connected(section, index, problems));

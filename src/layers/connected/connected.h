@@ -24,7 +24,7 @@ class Connected : public Layer {
   std::string summary(std::span<const Shape>) const override { return concat(spec_.output, "  ", normalized() ? norm_.text() + "  " : "", spec_.activation); }
   bool resizable() const override { return false; }
 
-  bool frozen_statistics() const override { return norm_.any() && norm_.frozen != NormFrozen::no; }
+  bool frozen_statistics() const override { return norm_.keeps_statistics(); }
   const NormSpec& norm() const { return norm_; }
   bool normalized() const { return norm_.any(); }
   Activation activation() const { return activation_; }

@@ -41,11 +41,7 @@ constexpr ForeignKey kForeign[] = {
 
 }  // namespace
 
-std::vector<KeyHelp> Convolutional::keys() {
-  std::vector<KeyHelp> rows = key_help<ConvolutionalSpec>(kKeys);
-  for (KeyHelp& row : norm_key_help(true)) rows.push_back(std::move(row));
-  return rows;
-}
+std::vector<KeyHelp> Convolutional::keys() { return with_norm_keys(key_help<ConvolutionalSpec>(kKeys), NormPlace::layer); }
 
 std::unique_ptr<Convolutional> Convolutional::parse(const Section& section, const NetSpec& net, int index, Problems& problems) {
   std::unique_ptr<Convolutional> layer(new Convolutional(section, index, problems));

@@ -12,8 +12,10 @@ size_t aligned(size_t bytes) { return round_up(bytes, size_t{64}); }
 }  // namespace
 
 ConvImages::ConvImages(const Convolutional& layer, cpu::Device& device, const KernelArgs& args, bool bias)
-    : device_(device), args_(args), bias_(bias), plain_(cpu::plain_weights_desc(conv_shape(layer, args))) {
+    : device_(device), args_(args), bias_(bias) {
   const cpu::ConvShape shape = conv_shape(layer, args);
+  plain_ = cpu::plain_weights_desc(shape);
+  bias_desc_ = cpu::bias_desc(shape);
   cpu::ConvOptions options;
   options.bias = bias;
   forward_ = cpu::make_convolution(device, shape, cpu::ConvDirection::forward, options);
@@ -48,8 +50,7 @@ const float* ConvImages::packed(const cpu::ConvPrimitive& conv, const cpu::Reord
 }
 
 dnnl::memory ConvImages::scratchpad(const cpu::ConvPrimitive& conv, std::byte* at) const {
-  const dnnl::memory::desc desc({static_cast<dnnl::memory::dim>(conv.scratch_bytes)}, dnnl::memory::data_type::u8, dnnl::memory::format_tag::x);
-  return cpu::view(device_, desc, at);
+  return cpu::view(device_, cpu::scratch_desc(conv.scratch_bytes), at);
 }
 
 void ConvImages::execute(const cpu::ConvPrimitive& conv, const std::unordered_map<int, dnnl::memory>& arguments) const {
@@ -63,10 +64,7 @@ void ConvImages::forward(const float* x, const ConvParams& params, float* out, s
                                                   {DNNL_ARG_WEIGHTS, cpu::view(device_, forward_.weights, w)},
                                                   {DNNL_ARG_DST, cpu::view(device_, forward_.dst, out)},
                                                   {DNNL_ARG_SCRATCHPAD, scratchpad(forward_, scratch)}};
-  if (bias_) {
-    const dnnl::memory::desc bias({args_.y.shape.c}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::x);
-    arguments.insert({DNNL_ARG_BIAS, cpu::view(device_, bias, params.norm.beta.value.data())});
-  }
+  if (bias_) arguments.insert({DNNL_ARG_BIAS, cpu::view(device_, bias_desc_, params.norm.beta.value.data())});
   execute(forward_, arguments);
 }
 

@@ -31,7 +31,7 @@ class ConvImages {
   cpu::Device& device_;
   KernelArgs args_;
   bool bias_;
-  dnnl::memory::desc plain_;
+  dnnl::memory::desc plain_, bias_desc_;
   cpu::ConvPrimitive forward_, data_, weights_;
   cpu::Reorder pack_forward_, pack_data_, unpack_, unpack_and_add_;
 };

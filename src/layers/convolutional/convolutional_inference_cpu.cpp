@@ -71,12 +71,11 @@ class ConvInferenceKernel : public Kernel {
       version_ = pass.weights_version;
     }
     const memory::desc bias = cpu::bias_desc(conv_shape(layer_, args_));
-    const memory::desc pad({static_cast<memory::dim>(conv_.scratch_bytes)}, memory::data_type::u8, memory::format_tag::x);
     conv_.primitive.execute(device_.onednn().stream, {{DNNL_ARG_SRC, cpu::view(device_, conv_.src, io.x[0].data)},
                                                       {DNNL_ARG_WEIGHTS, packed_},
                                                       {DNNL_ARG_BIAS, cpu::view(device_, bias, bias_.data())},
                                                       {DNNL_ARG_DST, cpu::view(device_, conv_.dst, io.y.data)},
-                                                      {DNNL_ARG_SCRATCHPAD, cpu::view(device_, pad, io.scratch)}});
+                                                      {DNNL_ARG_SCRATCHPAD, cpu::view(device_, cpu::scratch_desc(conv_.scratch_bytes), io.scratch)}});
     device_.onednn().stream.wait();
     if (!sweep_ && activate(layer_.activation(), 0.0) != 0) clear_padding(device_.threads(), io.y);  // a post-op may write act(0) there
     if (sweep_) activate_only(io.y);
