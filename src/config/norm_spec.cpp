@@ -1,5 +1,6 @@
 #include "config/norm_spec.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "base/error.h"
@@ -8,34 +9,44 @@
 namespace dn {
 namespace {
 
-constexpr std::string_view kKinds[] = {"none", "bn", "brn"};
-constexpr std::string_view kScopes[] = {"minibatch", "cmbn", "batch"};
-constexpr std::string_view kGradients[] = {"renorm", "local", "detached"};
+constexpr std::string_view kKinds[] = {"none", "bn", "gn", "ln", "lnc", "in", "brn", "frn"};
+constexpr std::string_view kScopes[] = {"minibatch", "cmbn", "window", "twopass", "batch"};
+constexpr std::string_view kGradients[] = {"renorm", "local", "detached", "exact"};
 constexpr std::string_view kFrozen[] = {"0", "stats", "all"};
 constexpr std::string_view kUpdates[] = {"subdivision", "batch"};
+constexpr std::string_view kPresets[] = {"none", "alexeyab-cudnn", "alexeyab-cpu", "pjreddie", "pytorch", "caffe"};
 
 constexpr Key<NormKeys> kOwn[] = {
     {"batch_normalize", &NormKeys::batch_normalize, 0, 2, "1: normalize (norm = bn unless [net] says otherwise); 2: with norm_scope = cmbn"},
     {"cbn", &NormKeys::cbn, 0, 0, "1: the family's other spelling of batch_normalize = 2"},
 };
 constexpr Key<NormKeys> kShared[] = {
-    {"norm", &NormKeys::norm, 0, 0, "bn: batch normalization; brn: batch renormalization", kKinds},
-    {"norm_scope", &NormKeys::scope, 0, 0, "values of a batch statistic: one mini-batch, the mini-batches of the batch seen so far, or, in [net] only, the whole batch whatever subdivisions says", kScopes},
-    {"norm_grad", &NormKeys::gradient, 0, 0, "gradient under norm_scope = cmbn", kGradients},
+    {"norm", &NormKeys::norm, 0, 0,
+     "bn: batch; gn: group; ln: layer (one group); lnc: layer per pixel, over its channels; in: instance; brn: batch renormalization; frn: filter response", kKinds},
+    {"norm_scope", &NormKeys::scope, 0, 0,
+     "values of a batch statistic: one mini-batch; cmbn: the mini-batches of the batch so far; window: and of past batches; only in [net], twopass: all of the "
+     "batch, met in a forward pass of their own; batch: the whole batch exactly, whatever subdivisions says", kScopes},
+    {"norm_grad", &NormKeys::gradient, 0, 0, "gradient of a pooled scope; exact, in [net] only: the true one of cmbn, by a second forward pass", kGradients},
+    {"norm_window", &NormKeys::window, 1, 64, "norm_scope = window: batches, the present one included"},
+    {"norm_sync", &NormKeys::sync, 0, 0, "statistics over all ranks that train together"},
     {"norm_frozen", &NormKeys::frozen, 0, 0, "stats: train with the running statistics; all: and leave scales and biases as they are", kFrozen},
     {"use_global_stats", &NormKeys::use_global_stats, 0, 0, "1: Caffe's spelling of norm_frozen = stats"},
-    {"norm_eps", &NormKeys::eps, 1e-12, 1, "added to the variance"},
+    {"norm_eps", &NormKeys::eps, 0, 1, "added to the variance; 0: 1e-5, of lnc and frn 1e-6"},
     {"norm_momentum", &NormKeys::momentum, 0, 1, "weight of a new statistic in the running one; 0: cumulative mean"},
-    {"norm_update", &NormKeys::update, 0, 0, "running statistics move with every mini-batch, or once per batch (the default of cmbn)", kUpdates},
+    {"norm_update", &NormKeys::update, 0, 0, "running statistics move with every mini-batch, or once per batch (the default of pooled scopes)", kUpdates},
     {"norm_warm", &NormKeys::warm, 0, 0, "the first statistics weigh 1/t, so that running ones are not drawn to their start value"},
     {"norm_affine", &NormKeys::affine, 0, 0, "scales and biases are trained"},
+    {"norm_groups", &NormKeys::groups, 0, 65536, "norm = gn: groups of channels; 0 or in [net]: the largest divisor of the channels up to that, or to 32"},
+    {"weight_standardize", &NormKeys::standardize, 0, 0, "[convolutional]: each filter's weights enter with mean 0 and variance 1"},
     {"brn_rmax", &NormKeys::rmax, 1, 1000, "norm = brn: the most that a scale is corrected by"},
     {"brn_dmax", &NormKeys::dmax, 0, 1000, "norm = brn: the most that a mean is corrected by, in standard deviations"},
+    {"norm_compat", &NormKeys::compat, 0, 0, "preset: the details of another program's batch normalization (eps, momentum, biases, start values)", kPresets},
 };
 
 constexpr Key<NormKeys> kNetOnly[] = {
     {"norm_exact_segments", &NormKeys::segments, 0, 0,
      "norm_scope = batch: parts of the network that backward computes again instead of keeping them; 0: none, auto: as few as the memory allows"},
+    {"precise_bn", &NormKeys::precise, 0, 100000, "mini-batches over which running statistics are taken anew before weights are evaluated or final; 0: never"},
 };
 constexpr int kMaxSegments = 64;
 
@@ -57,32 +68,80 @@ NormKind kind_of(const Section& section, const NormKeys& net, const NormKeys& ke
   return kind;
 }
 
-// A network works on whole batches or on mini-batches, not on both.
-void check_whole_batch(const Section& section, const NormKeys& net, const NormSpec& spec, Problems& problems) {
-  if (net.whole_batch() == (spec.scope == NormScope::batch) || !spec.any()) return;
-  const Entry* entry = section.find("norm_scope");
-  if (!entry) entry = section.find("batch_normalize");
-  if (!entry) entry = section.find("cbn");
-  if (net.whole_batch())
-    problems.error(section, *entry, "contradicts norm_scope = batch in [net], which the whole network follows", "no scope of its own");
-  else
-    problems.error(section, *entry, "concerns the whole network", "norm_scope = batch in [net]");
+// What the presets say beside the keys that a section may write itself.
+struct Preset {
+  std::string_view name;
+  double eps, momentum;
+  bool warm, unbiased, eps_outside, second_moments, variance_from_one;
+};
+
+// Normalization notes, section 8. pjreddie: its CPU code, whose eps stands outside the root.
+constexpr Preset kPresetTable[] = {
+    {"alexeyab-cudnn", 1e-5, .01, false, false, false, true, false}, {"alexeyab-cpu", 1e-5, .1, false, true, false, false, false},
+    {"pjreddie", 1e-6, .01, false, true, true, false, false},        {"pytorch", 1e-5, .1, false, false, false, false, true},
+    {"caffe", 1e-5, .001, false, false, false, false, false},
+};
+
+const Preset* preset_of(const std::string& name) {
+  for (const Preset& preset : kPresetTable)
+    if (preset.name == name) return &preset;
+  return nullptr;
+}
+
+// The preset that a section names sets what the section does not write.
+void apply_preset(const Section& section, NormKeys& keys) {
+  const Entry* entry = section.find("norm_compat");
+  const Preset* preset = entry ? preset_of(entry->value) : nullptr;
+  if (!preset) return;
+  keys.eps = preset->eps;
+  keys.momentum = preset->name == "alexeyab-cpu" && section.type == "connected" ? .05 : preset->momentum;
+  keys.warm = preset->warm;
+  if (preset->second_moments) keys.gradient = "local", keys.update = "subdivision";
+}
+
+const Entry* scope_entry(const Section& section) {
+  for (const char* key : {"norm_scope", "batch_normalize", "cbn"})
+    if (const Entry* entry = section.find(key)) return entry;
+  return nullptr;
+}
+
+// Whole batches, and two forward passes over a batch, concern the network: no layer may say otherwise.
+void check_schedule(const Section& section, const NormKeys& net, const NormSpec& spec, Problems& problems) {
+  if (spec.kind != NormKind::bn) return;
+  for (const NormScope scope : {NormScope::batch, NormScope::twopass}) {
+    const bool net_has = net.scope == kScopes[static_cast<size_t>(scope)];
+    if (net_has == (spec.scope == scope)) continue;
+    const std::string said = concat("norm_scope = ", kScopes[static_cast<size_t>(scope)], " in [net]");
+    if (net_has)
+      problems.error(section, *scope_entry(section), concat("contradicts ", said, ", which the whole network follows"), "no scope of its own");
+    else
+      problems.error(section, *scope_entry(section), "concerns the whole network", said);
+  }
+  const Entry* gradient = section.find("norm_grad");
+  if (gradient && (spec.gradient == NormGradient::exact) != net.backward_from_last())
+    problems.error(section, *gradient, "exact concerns the whole network, so it stands in [net] or nowhere", "norm_grad = exact in [net]");
 }
 
 // Keys of a layer that its normalization does not look at.
 void warn_of_unused(const Section& section, const NormSpec& spec, Problems& problems) {
-  const bool batch = spec.kind == NormKind::bn, frozen = spec.keeps_statistics();
+  const bool pooled = spec.kind == NormKind::bn && spec.scope != NormScope::minibatch && spec.scope != NormScope::batch;
+  const bool running = spec.batch_statistics() && !spec.keeps_statistics();
   const struct {
     std::string_view key;
     bool used;
     std::string_view by;
-  } rules[] = {{"norm_grad", batch && spec.scope == NormScope::cmbn, "norm_scope = cmbn"},
+  } rules[] = {{"norm_grad", pooled, "a pooled norm_scope"},
+               {"norm_window", spec.kind == NormKind::bn && spec.scope == NormScope::window, "norm_scope = window"},
+               {"norm_groups", spec.kind == NormKind::gn, "norm = gn"},
+               {"weight_standardize", section.type == "convolutional", "[convolutional]"},
                {"brn_rmax", spec.kind == NormKind::brn, "norm = brn"},
                {"brn_dmax", spec.kind == NormKind::brn, "norm = brn"},
-               {"norm_momentum", spec.any() && !frozen, "a normalization that is not frozen"},
-               {"norm_update", spec.any() && !frozen, "a normalization that is not frozen"},
-               {"norm_warm", spec.any() && !frozen, "a normalization that is not frozen"},
-               {"norm_scope", spec.any() && !frozen, "a normalization that is not frozen"},
+               {"norm_momentum", running, "batch statistics that are not frozen"},
+               {"norm_update", running, "batch statistics that are not frozen"},
+               {"norm_warm", running, "batch statistics that are not frozen"},
+               {"norm_scope", running, "batch statistics that are not frozen"},
+               {"norm_sync", running, "batch statistics that are not frozen"},
+               {"norm_compat", spec.batch_statistics(), "batch statistics"},
                {"norm_affine", spec.any(), "a normalization"},
                {"norm_eps", spec.any(), "a normalization"},
                {"norm_frozen", spec.any(), "a normalization"}};
@@ -92,18 +151,49 @@ void warn_of_unused(const Section& section, const NormSpec& spec, Problems& prob
 
 void check(const Section& section, const NormSpec& spec, const NormKeys& net, const NormKeys& keys, Problems& problems) {
   if (section.type == "batchnorm" && !spec.any())
-    problems.error(concat(section.where(), ": norm = none leaves the section nothing to do; expected norm = bn or brn"));
+    problems.error(concat(section.where(), ": norm = none leaves the section nothing to do; expected a kind of normalization"));
   const Entry* scope = section.find("norm_scope");
   if (spec.any() && spec.kind != NormKind::bn && scope && spec.scope != NormScope::minibatch)
-    problems.error(section, *scope, concat("norm = ", keys.norm, " knows one mini-batch only"), "norm_scope = minibatch");
-  check_whole_batch(section, net, spec, problems);
-  warn_of_unused(section, spec, problems);
+    problems.error(section, *scope,
+                   concat("norm = ", kKinds[static_cast<size_t>(spec.kind)], spec.batch_statistics() ? " knows one mini-batch only" : " has no batch statistics"),
+                   spec.batch_statistics() ? "norm_scope = minibatch" : "norm = bn, or no norm_scope");
+  if (const Entry* pooled = section.find("batch_normalize"); pooled && keys.batch_normalize == 2 && spec.any() && spec.kind != NormKind::bn && !scope)
+    problems.error(section, *pooled, concat("pools batch statistics, which norm = ", kKinds[static_cast<size_t>(spec.kind)], " does not take"), "batch_normalize = 1");
   const Entry* frozen = section.find("norm_frozen");
+  if (frozen && spec.any() && !spec.batch_statistics() && spec.frozen == NormFrozen::stats)
+    problems.error(section, *frozen, concat("norm = ", kKinds[static_cast<size_t>(spec.kind)], " has no running statistics"), "0 or all");
+  if (spec.sync && spec.kind == NormKind::bn && spec.scope == NormScope::window) {
+    const Entry* sync = section.find("norm_sync");
+    problems.error(concat(sync ? section.where(*sync) : section.where(), ": norm_scope = window pools past batches of one rank; expected norm_sync = 0"));
+  }
+  if (spec.kind == NormKind::bn && spec.scope == NormScope::window && spec.gradient == NormGradient::exact)
+    problems.error(concat(section.where(), ": norm_grad = exact is the gradient of norm_scope = cmbn; with window expected renorm, local or detached"));
+  check_schedule(section, net, spec, problems);
+  warn_of_unused(section, spec, problems);
   if (const Entry* alias = section.find("use_global_stats"); alias && frozen && keys.use_global_stats && keys.frozen == "0")
     problems.error(section, *alias, concat("contradicts norm_frozen = ", keys.frozen), "one of the two");
 }
 
+NormStart start_of(const NormKeys& keys) {
+  return keys.warm ? NormStart::average : keys.compat == "caffe" ? NormStart::debiased : NormStart::none;
+}
+
 }  // namespace
+
+int NormSpec::groups_of(int channels) const {
+  if (kind == NormKind::ln) return 1;
+  if (kind == NormKind::in) return channels;
+  if (groups_own) return groups;
+  int most = std::min(groups > 0 ? groups : 32, channels);
+  while (channels % most != 0) --most;
+  return most;
+}
+
+std::string NormSpec::weights_file_obstacle() const {
+  if (standardize) return "weight_standardize = 1";
+  if (any() && !batch_statistics()) return concat("norm = ", kKinds[static_cast<size_t>(kind)]);
+  return {};
+}
 
 std::string NormSpec::text() const {
   std::string text(kKinds[static_cast<size_t>(kind)]);
@@ -114,6 +204,7 @@ std::string NormSpec::text() const {
 
 NormKeys bind_net_norm(const Section& section, Problems& problems) {
   NormKeys keys;
+  apply_preset(section, keys);
   bind_onto<NormKeys>(section, kShared, problems, keys);
   bind_onto<NormKeys>(section, kNetOnly, problems, keys);
   const auto number = parse_integer(keys.segments);
@@ -128,6 +219,7 @@ int NormKeys::exact_segments() const { return segments == "auto" ? -1 : static_c
 
 NormSpec bind_layer_norm(const Section& section, const NormKeys& net, Problems& problems) {
   NormKeys keys = net;
+  apply_preset(section, keys);
   if (section.type != "batchnorm") bind_onto<NormKeys>(section, kOwn, problems, keys);
   bind_onto<NormKeys>(section, kShared, problems, keys);
   NormSpec spec;
@@ -137,17 +229,32 @@ NormSpec bind_layer_norm(const Section& section, const NormKeys& net, Problems& 
   spec.gradient = choice<NormGradient>(keys.gradient, kGradients);
   spec.frozen = choice<NormFrozen>(keys.frozen, kFrozen);
   if (keys.use_global_stats && spec.frozen == NormFrozen::no) spec.frozen = NormFrozen::stats;
-  spec.eps = keys.eps;
+  spec.start = start_of(keys);
+  spec.eps = keys.eps > 0 ? keys.eps : spec.kind == NormKind::lnc || spec.kind == NormKind::frn ? 1e-6 : 1e-5;
   spec.momentum = keys.momentum;
-  spec.warm = keys.warm;
   spec.affine = keys.affine;
+  spec.sync = keys.sync;
+  spec.standardize = keys.standardize && section.type == "convolutional";
+  spec.groups = keys.groups;
+  spec.groups_own = section.find("norm_groups") && keys.groups > 0;
+  spec.window = keys.window;
   spec.rmax = keys.rmax;
   spec.dmax = keys.dmax;
   spec.ramp_from = keys.burn_in;
   spec.ramp_to = 5.0 * keys.burn_in;
+  if (const Preset* preset = preset_of(keys.compat)) {
+    spec.unbiased = preset->unbiased;
+    spec.eps_outside = preset->eps_outside;
+    spec.variance_from_one = preset->variance_from_one;
+    spec.second_moments = spec.biased_running = preset->second_moments && spec.scope == NormScope::cmbn;
+    if (keys.compat == "alexeyab-cpu" && keys.batch_normalize == 2 && !section.find("norm_scope")) {
+      problems.warning(concat(section.where(*section.find("batch_normalize")), ": norm_compat = alexeyab-cpu takes it for 1, as that program does"));
+      spec.scope = choice<NormScope>(net.scope, kScopes);
+    }
+  }
   check(section, spec, net, keys, problems);
   if (net.whole_batch() || spec.kind != NormKind::bn) spec.scope = NormScope::minibatch;   // one mini-batch is the whole batch, or a default of [net] that is not for this kind
-  spec.update_per_batch = keys.update.empty() ? spec.scope == NormScope::cmbn : keys.update == "batch";
+  spec.update_per_batch = keys.update.empty() ? spec.scope != NormScope::minibatch : keys.update == "batch";
   return spec;
 }
 

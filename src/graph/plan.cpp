@@ -211,7 +211,7 @@ Step Plan::Impl::make_step(int layer) {
     step.params.push_back({net.params().values(*segment), options.training ? net.params().grads(*segment) : std::span<float>{}});
   step.forward_io.y = output_tensor(layer, false);
   step.forward_io.dy = gradient_tensor(layer);
-  step.forward_io.norm_updates = &net.params().norm_updates(layer);
+  step.forward_io.norm = &net.params().norm_state(layer);
   step.forward_io.loss = &losses[at];
   step.again_io = step.forward_io;
   step.again_io.y = output_tensor(layer, true);
@@ -225,7 +225,7 @@ Step Plan::Impl::make_step(int layer) {
 void Plan::Impl::make_steps() {
   if (options.training) net.params().allocate_grads();
   losses.resize(static_cast<size_t>(layer_count));
-  if (layer_count > 0) net.params().norm_updates(layer_count - 1);  // the counters must not move once their addresses are handed out
+  if (layer_count > 0) net.params().norm_state(layer_count - 1);  // they must not move once their addresses are handed out
   for (int i = 0; i < layer_count; ++i)
     if (is_step(i)) steps.push_back(make_step(i));
   for (Step& step : steps)

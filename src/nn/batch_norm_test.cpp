@@ -58,23 +58,24 @@ struct MiniBatch {
 };
 
 struct Layer {
-  explicit Layer(const NormSpec& spec) : norm(spec, kDesc, Activation::linear, 2), saved(norm.saved_bytes() / 4), scratch(norm.backward_scratch_bytes() / 4) {
+  explicit Layer(const NormSpec& spec) : norm(spec, kDesc, Activation::linear, 2, false), saved(norm.saved_bytes() / 4), scratch(norm.backward_scratch_bytes() / 4) {
     for (int c = 0; c < kChannels; ++c) gamma.push_back(1 + .05f * static_cast<float>(c)), beta.push_back(.1f * static_cast<float>(c));
     mean.assign(kChannels, .4f), variance.assign(kChannels, .9f), gamma_gradient.assign(kChannels, 0), beta_gradient = gamma_gradient;
   }
-  NormParams params() { return {{beta, beta_gradient}, {gamma, gamma_gradient}, {mean, {}}, {variance, {}}, &updates}; }
+  NormParams params() { return {{beta, beta_gradient}, {gamma, gamma_gradient}, {mean, {}}, {variance, {}}, {}, &state}; }
   void forward(MiniBatch& m, int step, int steps, uint64_t iteration = 0) {
-    Pass pass;
     pass.training = true, pass.micro_step = step, pass.micro_steps = steps, pass.iteration = iteration;
     norm.collect(m.tensor(m.x), params(), bytes(saved), pass);
-    norm.apply(m.tensor(m.x), bytes(saved), m.tensor(m.y));
+    norm.apply(m.tensor(m.x), params(), bytes(saved), m.tensor(m.y));
   }
-  void backward(MiniBatch& m) { norm.backward(m.tensor(m.x), m.tensor(m.dy), params(), bytes(saved), bytes(scratch), Write::overwrite, m.tensor(m.dx)); }
+  // Of the mini-batch that went forward last.
+  void backward(MiniBatch& m) { norm.backward(m.tensor(m.x), m.tensor(m.dy), params(), bytes(saved), bytes(scratch), pass, m.tensor(m.dx)); }
   static std::byte* bytes(AlignedFloats& floats) { return reinterpret_cast<std::byte*>(floats.data()); }
   BatchNorm norm;
   AlignedFloats saved, scratch;
   std::vector<float> gamma, beta, mean, variance, gamma_gradient, beta_gradient;
-  int64_t updates = ParamStore::kWarm;
+  NormState state{ParamStore::kWarm, {}};
+  Pass pass;
 };
 
 NormSpec spec(NormScope scope = NormScope::minibatch, NormGradient gradient = NormGradient::renorm) {
@@ -254,7 +255,7 @@ TEST(batch_norm, renormalization_towards_the_running_statistics) {
 TEST(batch_norm, running_statistics_take_the_unbiased_variance) {
   const auto after = [](const NormSpec& s, int64_t updates) {
     Layer layer(s);
-    layer.updates = updates;
+    layer.state.updates = updates;
     MiniBatch m[3] = {MiniBatch(1), MiniBatch(2), MiniBatch(3)};
     for (int j = 0; j < 3; ++j) layer.forward(m[j], j, 3);
     return std::pair(layer.mean[4], layer.variance[4]);
@@ -266,10 +267,10 @@ TEST(batch_norm, running_statistics_take_the_unbiased_variance) {
   EXPECT_NEAR(mean, (1 - rho) * .4 + rho * pool.mean, 1e-6);
   EXPECT_NEAR(variance, (1 - rho) * .9 + rho * pool.variance * pool.count / (pool.count - 1), 1e-6);
   NormSpec cumulative = spec();
-  cumulative.momentum = 0, cumulative.warm = false;
+  cumulative.momentum = 0, cumulative.start = NormStart::none;
   EXPECT_NEAR(after(cumulative, 0).first, pool.mean, 1e-6);   // the mean of three equal parts
   NormSpec cold = spec();
-  cold.warm = false;
+  cold.start = NormStart::none;
   double expected = double{.4f};
   for (MiniBatch& part : m) expected = .99 * expected + .01 * statistics({MiniBatch::channel(part.x, 4)}).mean;
   EXPECT_NEAR(after(cold, 0).first, expected, 1e-6);

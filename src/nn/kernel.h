@@ -54,12 +54,19 @@ struct Io {
   std::span<std::byte* const> saved;       // as asked in Needs, 64-byte aligned
   std::byte* scratch = nullptr;            // 64-byte aligned
   std::span<const ParamView> params;       // in the order of Layer::params
-  int64_t* norm_updates = nullptr;         // how often the layer's running statistics moved (ParamStore::norm_updates)
+  NormState* norm = nullptr;               // of the layer (ParamStore::norm_state)
   LossReport* loss = nullptr;              // for layers with a loss
 };
 
+namespace comm {
+class Group;
+}
+
 // The numbers of one call.
 struct Pass {
+  // A batch whose statistics are met in a forward pass of their own has two over all its mini-batches: gather, without backward, and finish.
+  // estimate: forward only, to set the running statistics from this batch (precise_bn).
+  enum class Stage { only, gather, finish, estimate };
   bool training = false;
   bool again = false;                      // the second forward pass of a segment: statistics are found, not taken (Needs::saved_once)
   Write param_grads = Write::overwrite;    // overwrite in the first mini-batch of a batch, accumulate afterwards
@@ -71,6 +78,8 @@ struct Pass {
   uint64_t weights_version = 0;            // ParamStore::version
   std::span<const std::vector<TruthBox>> truth;   // per image of the mini-batch; empty at inference
   int phase = 0;                           // 0 .. phases-1
+  Stage stage = Stage::only;
+  const comm::Group* group = nullptr;      // the ranks of this run; null: alone
 };
 
 class Kernel {

@@ -67,8 +67,8 @@ class Layer {
   virtual bool writes_slices() const { return false; }
   virtual bool reads_slices() const { return false; }
   virtual bool adds_to_slices() const { return reads_slices(); }
-  // Normalizes with its running statistics even in training (norm_frozen): they must come from somewhere.
-  virtual bool frozen_statistics() const { return false; }
+  // Its normalization (nn/norm.h); null: it is not of those that have one.
+  virtual const NormSpec* normalization() const { return nullptr; }
   // The layer makes a gradient of its own in training (loss), so backward starts here.
   virtual bool has_loss() const { return false; }
   virtual const Head* head() const { return nullptr; }

@@ -17,10 +17,13 @@ struct ChannelAffine {
   const float* mean = nullptr;
   const float* scale = nullptr;
   const float* shift = nullptr;
+  size_t image_stride = 0;   // floats from one image's vectors to the next; 0: all images have the same
 };
 
 // moments[c] over n, h, w of x. moments.size() == C.
 void channel_moments(int threads, const Tensor& x, std::span<Moments> moments);
+// moments[n * C + c] over h, w of x.
+void image_moments(int threads, const Tensor& x, std::span<Moments> moments);
 
 // y = activate(z). y may be x.
 void normalize_activate(int threads, const Tensor& x, const ChannelAffine& affine, Activation activation, const Tensor& y);
@@ -28,12 +31,16 @@ void normalize_activate(int threads, const Tensor& x, const ChannelAffine& affin
 // dz = dy * activate'(z):  sum_dz[c] = sum dz,  sum_dz_x[c] = sum dz * (x - mean).  Both C long.
 void gradient_sums(int threads, const Tensor& x, const Tensor& dy, const ChannelAffine& affine, Activation activation, std::span<double> sum_dz,
                    std::span<double> sum_dz_x);
+// The same per image: [n * C + c].
+void image_gradient_sums(int threads, const Tensor& x, const Tensor& dy, const ChannelAffine& affine, Activation activation, std::span<double> sum_dz,
+                         std::span<double> sum_dz_x);
 
 // dx = scale * dz + offset + slope * (x - mean), per channel; batch normalization has offset = -scale * S1 / n and
 // slope = -scale * inv_std^2 * sum_dz_x / n (normalization notes, section 1). dx may be dy or x.
 struct GradientAffine {
   const float* offset = nullptr;   // null: zero
   const float* slope = nullptr;    // null: zero
+  size_t image_stride = 0;
 };
 void normalize_activate_backward(int threads, const Tensor& x, const Tensor& dy, const ChannelAffine& affine, Activation activation,
                                  const GradientAffine& gradient, const Tensor& dx);

@@ -89,31 +89,54 @@ HWY_EXPORT(PieceBackward);
 
 namespace {
 
-ChannelAffine from_channel(const ChannelAffine& a, int channel) { return {a.mean + channel, a.scale + channel, a.shift + channel}; }
+// The vectors of a piece's image, from its first channel on.
+ChannelAffine at(const ChannelAffine& a, const Piece& piece) {
+  const size_t first = piece.image * a.image_stride + static_cast<size_t>(piece.channel);
+  return {a.mean + first, a.scale + first, a.shift + first};
+}
 
-}  // namespace
-
-void gradient_sums(int threads, const Tensor& x, const Tensor& dy, const ChannelAffine& affine, Activation activation, std::span<double> sum_dz,
-                   std::span<double> sum_dz_x) {
+// body(image, channel, sum of dz, sum of dz (x - mean)) of each piece, by image, then position.
+template <class Body>
+void for_piece_sums(int threads, const Tensor& x, const Tensor& dy, const ChannelAffine& affine, Activation activation, const Body& body) {
   const TensorDesc& desc = x.desc;
   const Pieces pieces(desc);
-  const size_t block = static_cast<size_t>(desc.block);
+  const size_t block = static_cast<size_t>(desc.block), channels = static_cast<size_t>(desc.shape.c);
   std::vector<double> partial(pieces.count() * 2 * block, 0.0);
   cpu::parallel_for(threads, pieces.count(), [&](size_t i) {
     const Piece piece = pieces[i];
     double* sums = &partial[i * 2 * block];
     HWY_DYNAMIC_DISPATCH(PieceSums)
-    (activation, desc.block, x.data + piece.offset(desc), dy.data + piece.offset(dy.desc), piece.pixels, from_channel(affine, piece.channel), sums, sums + block);
+    (activation, desc.block, x.data + piece.offset(desc), dy.data + piece.offset(dy.desc), piece.pixels, at(affine, piece), sums, sums + block);
   });
+  for (size_t i = 0; i < pieces.count(); ++i) {
+    const Piece piece = pieces[i];
+    const size_t first = static_cast<size_t>(piece.channel);
+    for (size_t lane = 0; lane < block && first + lane < channels; ++lane)
+      body(piece.image, first + lane, partial[i * 2 * block + lane], partial[i * 2 * block + block + lane]);
+  }
+}
+
+}  // namespace
+
+void gradient_sums(int threads, const Tensor& x, const Tensor& dy, const ChannelAffine& affine, Activation activation, std::span<double> sum_dz,
+                   std::span<double> sum_dz_x) {
   std::fill(sum_dz.begin(), sum_dz.end(), 0.0);
   std::fill(sum_dz_x.begin(), sum_dz_x.end(), 0.0);
-  for (size_t i = 0; i < pieces.count(); ++i) {
-    const size_t first = static_cast<size_t>(pieces[i].channel);
-    for (size_t lane = 0; lane < block && first + lane < sum_dz.size(); ++lane) {
-      sum_dz[first + lane] += partial[i * 2 * block + lane];
-      sum_dz_x[first + lane] += partial[i * 2 * block + block + lane];
-    }
-  }
+  for_piece_sums(threads, x, dy, affine, activation, [&](size_t, size_t channel, double dz, double dz_x) {
+    sum_dz[channel] += dz;
+    sum_dz_x[channel] += dz_x;
+  });
+}
+
+void image_gradient_sums(int threads, const Tensor& x, const Tensor& dy, const ChannelAffine& affine, Activation activation, std::span<double> sum_dz,
+                         std::span<double> sum_dz_x) {
+  std::fill(sum_dz.begin(), sum_dz.end(), 0.0);
+  std::fill(sum_dz_x.begin(), sum_dz_x.end(), 0.0);
+  const size_t channels = static_cast<size_t>(x.desc.shape.c);
+  for_piece_sums(threads, x, dy, affine, activation, [&](size_t image, size_t channel, double dz, double dz_x) {
+    sum_dz[image * channels + channel] += dz;
+    sum_dz_x[image * channels + channel] += dz_x;
+  });
 }
 
 void normalize_activate_backward(int threads, const Tensor& x, const Tensor& dy, const ChannelAffine& affine, Activation activation,
@@ -123,11 +146,12 @@ void normalize_activate_backward(int threads, const Tensor& x, const Tensor& dy,
   static constexpr float kZero[16] = {};
   cpu::parallel_for_back(threads, pieces.count(), [&](size_t i) {
     const Piece piece = pieces[i];
-    const float* offset = gradient.offset ? gradient.offset + piece.channel : kZero;
-    const float* slope = gradient.slope ? gradient.slope + piece.channel : kZero;
+    const size_t first = piece.image * gradient.image_stride + static_cast<size_t>(piece.channel);
+    const float* offset = gradient.offset ? gradient.offset + first : kZero;
+    const float* slope = gradient.slope ? gradient.slope + first : kZero;
     HWY_DYNAMIC_DISPATCH(PieceBackward)
     (activation, desc.block, x.data + piece.offset(desc), dy.data + piece.offset(dy.desc), dx.data + piece.offset(dx.desc), piece.pixels,
-     from_channel(affine, piece.channel), offset, slope);
+     at(affine, piece), offset, slope);
   });
 }
 

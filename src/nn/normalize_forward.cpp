@@ -91,21 +91,38 @@ namespace dn {
 HWY_EXPORT(PieceMoments);
 HWY_EXPORT(PieceActivate);
 
-void channel_moments(int threads, const Tensor& x, std::span<Moments> moments) {
+namespace {
+
+// body(index among images, channel, moments of a piece), by image, then position: the order that a result is defined by.
+template <class Body>
+void for_piece_moments(int threads, const Tensor& x, const Body& body) {
   const TensorDesc& desc = x.desc;
   ensure(desc.block == 8 || desc.block == 16, "statistics of a blocked tensor");
   const Pieces pieces(desc);
-  const size_t block = static_cast<size_t>(desc.block);
+  const size_t block = static_cast<size_t>(desc.block), channels = static_cast<size_t>(desc.shape.c);
   std::vector<Moments> partial(pieces.count() * block);
   cpu::parallel_for(threads, pieces.count(), [&](size_t i) {
     const Piece piece = pieces[i];
     HWY_DYNAMIC_DISPATCH(PieceMoments)(desc.block, x.data + piece.offset(desc), piece.pixels, &partial[i * block]);
   });
-  std::fill(moments.begin(), moments.end(), Moments{});
-  for (size_t i = 0; i < pieces.count(); ++i) {  // by image, then position: the order that the result is defined by
-    const size_t first = static_cast<size_t>(pieces[i].channel);
-    for (size_t lane = 0; lane < block && first + lane < moments.size(); ++lane) moments[first + lane].merge(partial[i * block + lane]);
+  for (size_t i = 0; i < pieces.count(); ++i) {
+    const Piece piece = pieces[i];
+    const size_t first = static_cast<size_t>(piece.channel);
+    for (size_t lane = 0; lane < block && first + lane < channels; ++lane) body(piece.image, first + lane, partial[i * block + lane]);
   }
+}
+
+}  // namespace
+
+void channel_moments(int threads, const Tensor& x, std::span<Moments> moments) {
+  std::fill(moments.begin(), moments.end(), Moments{});
+  for_piece_moments(threads, x, [&](size_t, size_t channel, const Moments& m) { moments[channel].merge(m); });
+}
+
+void image_moments(int threads, const Tensor& x, std::span<Moments> moments) {
+  std::fill(moments.begin(), moments.end(), Moments{});
+  const size_t channels = static_cast<size_t>(x.desc.shape.c);
+  for_piece_moments(threads, x, [&](size_t image, size_t channel, const Moments& m) { moments[image * channels + channel].merge(m); });
 }
 
 void normalize_activate(int threads, const Tensor& x, const ChannelAffine& affine, Activation activation, const Tensor& y) {
@@ -114,7 +131,7 @@ void normalize_activate(int threads, const Tensor& x, const ChannelAffine& affin
   const Pieces pieces(desc);
   cpu::parallel_for_back(threads, pieces.count(), [&](size_t i) {
     const Piece piece = pieces[i];
-    const size_t c = static_cast<size_t>(piece.channel);
+    const size_t c = piece.image * affine.image_stride + static_cast<size_t>(piece.channel);
     HWY_DYNAMIC_DISPATCH(PieceActivate)
     (activation, desc.block, x.data + piece.offset(desc), y.data + piece.offset(y.desc), piece.pixels, affine.mean + c, affine.scale + c, affine.shift + c);
   });

@@ -8,6 +8,7 @@
 
 #include "base/aligned.h"
 #include "base/error.h"
+#include "nn/norm_history.h"
 
 namespace dn {
 
@@ -54,19 +55,18 @@ class ParamStore {
   uint64_t version() const { return version_; }
   void touch();
 
-  // Updates of a layer's running statistics so far; the first ones weigh 1/t (normalization warm start). Loading a layer sets it to kWarm.
+  // Loading a layer sets its updates to kWarm: what was trained does not start anew.
   static constexpr int64_t kWarm = int64_t{1} << 40;
-  int64_t& norm_updates(int layer) {
-    if (norm_updates_.size() <= static_cast<size_t>(layer)) norm_updates_.resize(static_cast<size_t>(layer) + 1);
-    return norm_updates_[static_cast<size_t>(layer)];
+  NormState& norm_state(int layer) {
+    if (norm_states_.size() <= static_cast<size_t>(layer)) norm_states_.resize(static_cast<size_t>(layer) + 1);
+    return norm_states_[static_cast<size_t>(layer)];
   }
-
-  bool has_statistics(int layer) const { return static_cast<size_t>(layer) < norm_updates_.size() && norm_updates_[static_cast<size_t>(layer)] > 0; }
+  bool has_statistics(int layer) const { return static_cast<size_t>(layer) < norm_states_.size() && norm_states_[static_cast<size_t>(layer)].updates > 0; }
 
  private:
   std::vector<ParamSegment> segments_;
   AlignedFloats values_, grads_;
-  std::vector<int64_t> norm_updates_;
+  std::vector<NormState> norm_states_;
   size_t count_ = 0;
   uint64_t version_ = 1;
 };

@@ -36,7 +36,7 @@ int64_t starting_iteration(const Network& network, const WeightsInfo* weights, b
 
 void check_frozen_statistics(const Network& network) {
   for (const auto& layer : network.layers())
-    if (layer->frozen_statistics() && !network.params().has_statistics(layer->index()))
+    if (const NormSpec* norm = layer->normalization(); norm && norm->keeps_statistics() && !network.params().has_statistics(layer->index()))
       fail(layer->where(), ": norm_frozen keeps running statistics that no weights file brought; expected weights with this layer, or norm_frozen = 0");
 }
 

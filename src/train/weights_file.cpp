@@ -164,7 +164,7 @@ WeightsInfo load_weights(Network& network, const fs::path& path, int cutoff) {
       std::memcpy(network.params().values(*segment).data(), from, segment->spec.count * sizeof(float));
       from += segment->spec.count * sizeof(float);
       // The file's running statistics go on moving slowly; those of a fresh layer are replaced by the first mini-batch.
-      if (segment->spec.role == ParamRole::running_variance) network.params().norm_updates(segment->layer) = ParamStore::kWarm;
+      if (segment->spec.role == ParamRole::running_variance) network.params().norm_state(segment->layer).updates = ParamStore::kWarm;
     }
   }
   network.params().touch();

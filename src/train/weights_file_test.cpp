@@ -87,7 +87,7 @@ TEST(weights_file, round_trip_and_byte_layout) {
   EXPECT_TRUE(info.complete());
   EXPECT_EQ(info.loaded, 4);
   EXPECT_GT(to.params().version(), version_before);
-  EXPECT_GE(to.params().norm_updates(0), ParamStore::kWarm);   // running statistics of a file are not replaced by the first mini-batch
+  EXPECT_GE(to.params().norm_state(0).updates, ParamStore::kWarm);   // running statistics of a file are not replaced by the first mini-batch
 }
 
 TEST(weights_file, reads_the_short_header) {

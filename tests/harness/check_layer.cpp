@@ -173,7 +173,7 @@ struct Bench {
     io.x = x, io.dx = dx, io.saved = saved, io.params = params;
     io.y = {args.y, y_memory.data()};
     io.dy = {args.y, dy_memory.data()};
-    io.norm_updates = &updates;
+    io.norm = &norm;
     io.loss = &loss;
     pass.training = training;
     pass.seed = 3;
@@ -202,7 +202,7 @@ struct Bench {
   std::vector<std::byte*> saved;
   std::vector<std::vector<float>> values, grads;
   std::vector<ParamView> params;
-  int64_t updates = 0;
+  NormState norm;
   LossReport loss;
   Io io;
   Pass pass;

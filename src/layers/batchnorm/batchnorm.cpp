@@ -1,5 +1,7 @@
 #include "layers/batchnorm/batchnorm.h"
 
+#include "nn/norm.h"
+
 namespace dn {
 
 std::unique_ptr<Batchnorm> Batchnorm::parse(const Section& section, const NetSpec& net, int index, Problems& problems) {
@@ -9,12 +11,16 @@ std::unique_ptr<Batchnorm> Batchnorm::parse(const Section& section, const NetSpe
   return layer;
 }
 
+Shape Batchnorm::output_shape(std::span<const Shape> in) const {
+  check_norm_shape(*this, norm_, in[0]);
+  return in[0];
+}
+
 std::vector<ParamSpec> Batchnorm::params(std::span<const Shape> in) const {
   const size_t c = static_cast<size_t>(in[0].c);
-  return {{"biases", ParamRole::bias, c, Init::zero},
-          {"scales", ParamRole::scale, c, Init::one},
-          {"rolling_mean", ParamRole::running_mean, c, Init::zero},
-          {"rolling_variance", ParamRole::running_variance, c, Init::zero}};
+  std::vector<ParamSpec> out{{"biases", ParamRole::bias, c, Init::zero}};
+  for (ParamSpec& spec : norm_param_specs(norm_, c)) out.push_back(std::move(spec));
+  return out;
 }
 
 }  // namespace dn

@@ -1,4 +1,4 @@
-// [batchnorm]: y = gamma (x - mean) / sqrt(v + eps) + beta per channel, statistics over the mini-batch in training, running ones at inference.
+// [batchnorm]: a normalization (nn/norm.h) alone, batch normalization unless norm says otherwise: y = gamma (x - mean) / sqrt(v + eps) + beta.
 // Backward keeps x. File order: biases, scales, means, variances. No keys but the norm_* ones.
 #pragma once
 
@@ -12,10 +12,10 @@ class Batchnorm : public Layer {
   static std::unique_ptr<Kernel> compile_cpu(const Batchnorm& layer, cpu::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys() { return with_norm_keys({}, NormPlace::batchnorm); }
 
-  Shape output_shape(std::span<const Shape> in) const override { return in[0]; }
+  Shape output_shape(std::span<const Shape> in) const override;
   std::vector<ParamSpec> params(std::span<const Shape> in) const override;
 
-  bool frozen_statistics() const override { return norm_.keeps_statistics(); }
+  const NormSpec* normalization() const override { return &norm_; }
   const NormSpec& norm() const { return norm_; }
 
  private:

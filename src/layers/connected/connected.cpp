@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "nn/norm.h"
+
 namespace dn {
 namespace {
 
@@ -23,16 +25,18 @@ std::unique_ptr<Connected> Connected::parse(const Section& section, const NetSpe
   return layer;
 }
 
+Shape Connected::output_shape(std::span<const Shape> in) const {
+  const Shape y{in[0].n, spec_.output, 1, 1};
+  check_norm_shape(*this, norm_, y);
+  return y;
+}
+
 std::vector<ParamSpec> Connected::params(std::span<const Shape> in) const {
   const size_t outputs = static_cast<size_t>(spec_.output), inputs = in[0].per_image();
   std::vector<ParamSpec> out{
       {"biases", ParamRole::bias, outputs, Init::zero},
       {"weights", ParamRole::weight, checked_product({outputs, inputs}), Init::uniform, std::sqrt(2.0 / static_cast<double>(inputs)), true}};
-  if (normalized()) {
-    out.push_back({"scales", ParamRole::scale, outputs, Init::one});
-    out.push_back({"rolling_mean", ParamRole::running_mean, outputs, Init::zero});
-    out.push_back({"rolling_variance", ParamRole::running_variance, outputs, Init::zero});
-  }
+  for (ParamSpec& spec : norm_param_specs(norm_, outputs)) out.push_back(std::move(spec));
   return out;
 }
 

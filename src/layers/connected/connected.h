@@ -18,13 +18,13 @@ class Connected : public Layer {
   static std::unique_ptr<Kernel> compile_cpu(const Connected& layer, cpu::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
-  Shape output_shape(std::span<const Shape> in) const override { return {in[0].n, spec_.output, 1, 1}; }
+  Shape output_shape(std::span<const Shape> in) const override;
   std::vector<ParamSpec> params(std::span<const Shape> in) const override;
   double forward_flops(std::span<const Shape> in) const override { return 2.0 * static_cast<double>(in[0].count()) * spec_.output; }
   std::string summary(std::span<const Shape>) const override { return concat(spec_.output, "  ", normalized() ? norm_.text() + "  " : "", spec_.activation); }
   bool resizable() const override { return false; }
 
-  bool frozen_statistics() const override { return norm_.keeps_statistics(); }
+  const NormSpec* normalization() const override { return &norm_; }
   const NormSpec& norm() const { return norm_; }
   bool normalized() const { return norm_.any(); }
   Activation activation() const { return activation_; }

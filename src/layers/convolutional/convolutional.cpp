@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "nn/norm.h"
+
 namespace dn {
 namespace {
 
@@ -70,18 +72,16 @@ Shape Convolutional::output_shape(std::span<const Shape> in) const {
   if (w < 0 || h < 0)
     fail(section().where(), " size = ", s.size, ": larger than the padded input of ", x.w + 2 * s.padding, " x ", x.h + 2 * s.padding,
          "; expected at most ", std::min(x.w, x.h) + 2 * s.padding, " (input ", x.text(), ")");
-  return {x.n, s.filters, h / s.stride_y + 1, w / s.stride_x + 1};
+  const Shape y{x.n, s.filters, h / s.stride_y + 1, w / s.stride_x + 1};
+  check_norm_shape(*this, norm_, y);
+  return y;
 }
 
 std::vector<ParamSpec> Convolutional::params(std::span<const Shape> in) const {
   const size_t filters = static_cast<size_t>(spec_.filters), side = static_cast<size_t>(spec_.size);
   const size_t fan_in = side * side * static_cast<size_t>(in[0].c / spec_.groups);
   std::vector<ParamSpec> out{{"biases", ParamRole::bias, filters, Init::zero}};
-  if (normalized()) {
-    out.push_back({"scales", ParamRole::scale, filters, Init::one});
-    out.push_back({"rolling_mean", ParamRole::running_mean, filters, Init::zero});
-    out.push_back({"rolling_variance", ParamRole::running_variance, filters, Init::zero});
-  }
+  for (ParamSpec& spec : norm_param_specs(norm_, filters)) out.push_back(std::move(spec));
   out.push_back({"weights", ParamRole::weight, checked_product({filters, fan_in}), Init::uniform, std::sqrt(2.0 / static_cast<double>(fan_in)), true});
   return out;
 }

@@ -36,7 +36,7 @@ class Convolutional : public Layer {
   bool adds_to_slices() const override { return true; }
 
   const ConvolutionalSpec& spec() const { return spec_; }   // strides and padding resolved
-  bool frozen_statistics() const override { return norm_.keeps_statistics(); }
+  const NormSpec* normalization() const override { return &norm_; }
   const NormSpec& norm() const { return norm_; }
   bool normalized() const { return norm_.any(); }
   Activation activation() const { return activation_; }

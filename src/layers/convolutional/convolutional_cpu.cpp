@@ -1,4 +1,4 @@
-// Training kernel: oneDNN convolutions around our fused normalise + activate sweeps.
+// Training kernel: oneDNN convolutions around nn/norm.h; inference too, where the normalization cannot be folded into the weights.
 //   saved[0]  the convolution's output (unless there is neither normalization nor a non-linear activation)
 //   saved[1]  vectors of the normalization
 // Backward turns dy into dz; where dy is a slice of a wider gradient, the saved output z, which is dense, as convolutions need it.
@@ -9,7 +9,10 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/aligned.h"
 #include "layers/convolutional/convolutional_images_cpu.h"
+#include "layers/convolutional/mean_patch_cpu.h"
+#include "nn/weight_standardization.h"
 
 namespace dn {
 
@@ -19,16 +22,7 @@ cpu::ConvShape conv_shape(const Convolutional& layer, const KernelArgs& args) {
 }
 
 ConvParams conv_params(const Convolutional& layer, const Io& io) {
-  ConvParams out;
-  out.norm.beta = io.params[0];
-  out.weights = io.params.back();
-  if (layer.normalized()) {
-    out.norm.gamma = io.params[1];
-    out.norm.mean = io.params[2];
-    out.norm.variance = io.params[3];
-    out.norm.updates = io.norm_updates;
-  }
-  return out;
+  return {norm_params(layer.norm(), io.params[0], io.params.subspan(1), io.norm), io.params.back()};
 }
 
 namespace {
@@ -43,8 +37,9 @@ class ConvTrainingKernel : public Kernel {
         device_(device),
         args_(args),
         z_(args.y.dense()),
-        norm_(layer.norm(), z_, layer.activation(), device.threads()),
-        direct_output_(!layer.normalized() && layer.activation() == Activation::linear) {
+        norm_(make_norm(layer.norm(), z_, layer.activation(), device.threads(), !args.training || args.frozen)),
+        direct_output_(!layer.normalized() && layer.activation() == Activation::linear),
+        jacobian_(args.backward && !args.frozen && layer.norm().wants_jacobian()) {
     const int images = args.y.shape.n, rest = images % kImagesAtOnce;
     if (images >= kImagesAtOnce) full_.emplace(part(layer, kImagesAtOnce));
     if (rest > 0) rest_.emplace(part(layer, rest));
@@ -53,53 +48,61 @@ class ConvTrainingKernel : public Kernel {
   Needs needs() const override {
     Needs n;
     n.x_in_backward = args_.backward;
-    if (!direct_output_) n.saved = {z_.bytes(), norm_.saved_bytes()};
-    if (!direct_output_) n.saved_once = 1;
-    if (args_.backward) n.backward_scratch = norm_.backward_scratch_bytes();
-    for (const auto* some : {&full_, &rest_}) {
-      if (!*some) continue;
-      n.forward_scratch = std::max(n.forward_scratch, (*some)->forward_scratch());
-      if (args_.backward) n.backward_scratch = std::max(n.backward_scratch, (*some)->backward_scratch());
-    }
+    if (keeps_output()) n.saved = {z_.bytes(), norm_->saved_bytes()}, n.saved_once = 1;
+    if (args_.backward) n.backward_scratch = norm_->backward_scratch_bytes();
+    n.forward_scratch = forward_scratch_bytes();
+    for (const auto* some : {&full_, &rest_})
+      if (*some && args_.backward) n.backward_scratch = std::max(n.backward_scratch, (*some)->backward_scratch());
+    if (jacobian_) n.forward_scratch = std::max(n.forward_scratch, n.backward_scratch);
+    if (!args_.training) n.forward_scratch += norm_->saved_bytes();
+    const size_t weights = layer_.params({&args_.x[0].shape, 1}).back().count * sizeof(float);
+    if (layer_.norm().standardize) n.kept += (args_.backward ? 2 : 1) * weights;
+    if (jacobian_) n.kept += weights * static_cast<size_t>(1 + 2 * layer_.norm().window);
     return n;
   }
 
   int forward_phases() const override { return layer_.normalized() ? 2 : 1; }
 
   void forward(const Io& io, const Pass& pass) override {
-    const ConvParams params = conv_params(layer_, io);
+    ConvParams params = conv_params(layer_, io);
+    const Tensor z = output_of_convolution(io);
+    std::byte* const vectors = args_.training ? (direct_output_ ? nullptr : io.saved[1]) : io.scratch + forward_scratch_bytes();
     if (pass.phase == 0) {
-      float* const out = direct_output_ ? io.y.data : reinterpret_cast<float*>(io.saved[0]);
+      use_standardized(params, pass);
+      float* const out = direct_output_ ? io.y.data : z.data;
       for_images([&](const ConvImages& some, size_t first) {
         some.forward(io.x[0].data + first * args_.x[0].image_stride(), params, out + first * z_.image_stride(), io.scratch);
       });
+      if (direct_output_) return;
+      WeightJacobian jacobian;
+      if (jacobian_ && !pass.again) {
+        jacobian = differentiate(io, params, z);
+        params.norm.jacobian = &jacobian;
+      }
+      norm_->collect(z, params.norm, vectors, pass);
     }
-    if (direct_output_) return;
-    const Tensor z = output_of_convolution(io);
-    if (!layer_.normalized()) {
-      norm_.use_bias(params.norm.beta.value, io.saved[1]);
-      norm_.apply(z, io.saved[1], io.y);
-    } else if (pass.phase == 0) {
-      if (args_.frozen)
-        norm_.use_running(params.norm, io.saved[1]);
-      else
-        norm_.collect(z, params.norm, io.saved[1], pass);
-    } else {
-      norm_.apply(z, io.saved[1], io.y);
-    }
+    if (pass.phase + 1 == forward_phases()) norm_->apply(z, params.norm, vectors, io.y);
   }
 
   void backward(const Io& io, const Pass& pass) override {
-    const ConvParams params = conv_params(layer_, io);
+    ConvParams params = conv_params(layer_, io);
     const Tensor dz = io.dy.desc == z_ ? io.dy : output_of_convolution(io);
-    if (layer_.normalized())
-      norm_.backward(output_of_convolution(io), io.dy, params.norm, io.saved[1], io.scratch, pass.param_grads, dz);
+    if (direct_output_)
+      bias_backward(io, params, pass);
     else
-      bias_backward(io, params, pass, dz);
+      norm_->backward(output_of_convolution(io), io.dy, params.norm, io.saved[1], io.scratch, pass, dz);
+    const ParamView weights = params.weights;
+    const bool standardized = use_standardized(params, pass);
+    if (standardized) {
+      gradient_.resize(weights.grad.size());
+      params.weights.grad = gradient_;
+    }
     for_images([&](const ConvImages& some, size_t first) {
       const float* const x = io.x[0].data + first * args_.x[0].image_stride();
-      some.weights_gradient(x, dz.data + first * z_.image_stride(), params, first > 0 || pass.param_grads == Write::accumulate, io.scratch);
+      const bool add = first > 0 || (pass.param_grads == Write::accumulate && !standardized);
+      some.weights_gradient(x, dz.data + first * z_.image_stride(), params, add, io.scratch);
     });
+    if (standardized) standardize_backward(weights.value, static_cast<size_t>(args_.y.shape.c), gradient_, pass.param_grads, weights.grad);
     if (args_.dx[0] == Write::none) return;
     for_images([&](const ConvImages& some, size_t first) {
       const Tensor dx{io.dx[0].desc, io.dx[0].data + first * io.dx[0].desc.image_stride()};
@@ -108,7 +111,15 @@ class ConvTrainingKernel : public Kernel {
   }
 
  private:
-  Tensor output_of_convolution(const Io& io) const { return {z_, reinterpret_cast<float*>(io.saved[0])}; }
+  bool keeps_output() const { return !direct_output_ && args_.training; }
+  Tensor output_of_convolution(const Io& io) const { return {z_, keeps_output() ? reinterpret_cast<float*>(io.saved[0]) : io.y.data}; }
+
+  size_t forward_scratch_bytes() const {   // before the vectors of the normalization, at inference
+    size_t bytes = 0;
+    for (const auto* some : {&full_, &rest_})
+      if (*some) bytes = std::max(bytes, (*some)->forward_scratch());
+    return round_up(bytes, size_t{64});
+  }
 
   ConvImages part(const Convolutional& layer, int images) const {
     KernelArgs args = args_;
@@ -125,11 +136,33 @@ class ConvTrainingKernel : public Kernel {
     if (rest_) body(*rest_, static_cast<size_t>(first));
   }
 
-  void bias_backward(const Io& io, const ConvParams& params, const Pass& pass, const Tensor& dz) {
-    if (!direct_output_) {
-      norm_.backward_bias(output_of_convolution(io), io.dy, params.norm.beta.grad, io.saved[1], pass.param_grads, dz);
-      return;
+  // Puts the standardized weights into `params`, made again when the weights moved.
+  bool use_standardized(ConvParams& params, const Pass& pass) {
+    if (!layer_.norm().standardize) return false;
+    if (standardized_.empty() || version_ != pass.weights_version) {
+      standardized_.resize(params.weights.value.size());
+      standardize(params.weights.value, static_cast<size_t>(args_.y.shape.c), standardized_);
+      version_ = pass.weights_version;
     }
+    params.weights.value = standardized_;
+    return true;
+  }
+
+  // Derivatives of each filter's mean and mean square by its weights: E[P] and 2 E[z P] over the patches P that it saw.
+  WeightJacobian differentiate(const Io& io, const ConvParams& params, const Tensor& z) {
+    ConvParams into = params;
+    square_.resize(params.weights.value.size());
+    into.weights.grad = square_;
+    for_images([&](const ConvImages& some, size_t first) {
+      some.weights_gradient(io.x[0].data + first * args_.x[0].image_stride(), z.data + first * z_.image_stride(), into, first > 0, io.scratch);
+    });
+    const float share = 2 / (static_cast<float>(z_.shape.n) * static_cast<float>(z_.shape.plane()));
+    for (float& v : square_) v *= share;
+    mean_ = mean_patch(device_.threads(), io.x[0], conv_shape(layer_, args_));
+    return {params.weights.value, mean_, square_};
+  }
+
+  void bias_backward(const Io& io, const ConvParams& params, const Pass& pass) {
     const std::vector<float> zero(static_cast<size_t>(args_.y.padded_channels()), 0.0f), one(zero.size(), 1.0f);
     std::vector<double> sums(static_cast<size_t>(args_.y.shape.c)), unused(sums.size());
     gradient_sums(device_.threads(), io.dy, io.dy, {zero.data(), one.data(), zero.data()}, Activation::linear, sums, unused);
@@ -140,9 +173,13 @@ class ConvTrainingKernel : public Kernel {
   cpu::Device& device_;
   KernelArgs args_;
   TensorDesc z_;      // the convolution's own output, dense
-  BatchNorm norm_;
-  bool direct_output_;
+  std::unique_ptr<Norm> norm_;
+  bool direct_output_, jacobian_;
   std::optional<ConvImages> full_, rest_;   // kImagesAtOnce images; what is left of them
+  AlignedFloats standardized_, gradient_;   // weight standardization: the weights that are convolved, and their gradient
+  uint64_t version_ = 0;
+  AlignedFloats square_;
+  std::vector<float> mean_;                 // WeightJacobian, where the normalization wants it
 };
 
 }  // namespace
@@ -152,8 +189,10 @@ std::unique_ptr<Kernel> compile_conv_training(const Convolutional& layer, cpu::D
 }
 
 std::unique_ptr<Kernel> Convolutional::compile_cpu(const Convolutional& layer, cpu::Device& device, const KernelArgs& args) {
-  if (layer.normalized()) check_statistics(layer, args);
-  if (!args.training || (args.frozen && !args.backward)) return compile_conv_inference(layer, device, args);
+  const NormSpec& norm = layer.norm();
+  if (norm.batch_statistics() && args.training && !args.frozen) check_statistics(layer, args.y.shape);
+  const bool foldable = !norm.any() || norm.batch_statistics();
+  if (foldable && (!args.training || (args.frozen && !args.backward))) return compile_conv_inference(layer, device, args);
   return compile_conv_training(layer, device, args);
 }
 

@@ -3,7 +3,7 @@
 
 #include "device/cpu/onednn.h"
 #include "layers/convolutional/convolutional.h"
-#include "nn/batch_norm.h"
+#include "nn/norm.h"
 
 namespace dn {
 

@@ -1,11 +1,11 @@
 // Inference kernel: batch normalization folded into weights and bias in double, activation as a post-op of the convolution where oneDNN has it.
 //   w' = w gamma / sqrt(v + eps),  b' = beta - mean gamma / sqrt(v + eps)   with the running statistics
 // The packed copy belongs to the kernel and is made again when the weights' version moved.
-#include <cmath>
 #include <optional>
 
 #include "base/aligned.h"
 #include "layers/convolutional/convolutional_cpu.h"
+#include "nn/weight_standardization.h"
 
 namespace dn {
 namespace {
@@ -91,10 +91,11 @@ class ConvInferenceKernel : public Kernel {
   void pack(const ConvParams& params) {
     const size_t filters = static_cast<size_t>(args_.y.shape.c), per_filter = params.weights.value.size() / filters;
     AlignedFloats folded(params.weights.value.begin(), params.weights.value.end());
+    if (layer_.norm().standardize) standardize(params.weights.value, filters, folded);
     for (size_t o = 0; o < filters; ++o) {
       bias_[o] = params.norm.beta.value[o];
       if (!layer_.normalized()) continue;
-      const double scale = params.norm.gamma.value[o] / std::sqrt(static_cast<double>(params.norm.variance.value[o]) + layer_.norm().eps);
+      const double scale = params.norm.gamma.value[o] * inverse_deviation(layer_.norm(), params.norm.variance.value[o]);
       for (size_t i = o * per_filter; i < (o + 1) * per_filter; ++i) folded[i] = static_cast<float>(folded[i] * scale);
       bias_[o] = static_cast<float>(params.norm.beta.value[o] - params.norm.mean.value[o] * scale);
     }
