@@ -14,10 +14,7 @@ std::vector<double> reference(const Layer& layer, std::span<const testing::RefTe
   for (size_t n = 0; n < static_cast<size_t>(out.n); ++n)
     for (size_t o = 0; o < outputs; ++o)
       for (size_t i = 0; i < inputs; ++i) y[n * outputs + o] += p[1][o * inputs + i] * x[0].v[n * inputs + i];
-  if (connected.normalized())
-    normalize_ref(out, y, p[0], &p[2], training ? nullptr : &p[3], training ? nullptr : &p[4], connected.activation());
-  else
-    normalize_ref<double>(out, y, p[0], nullptr, nullptr, nullptr, connected.activation());
+  normalize_ref<double>(connected.norm(), out, y, p[0], p.subspan(2), !training, connected.activation());
   return y;
 }
 
@@ -30,6 +27,8 @@ TEST(connected, matches_reference) {
 TEST(connected, matches_reference_normalized) {
   testing::check_layer("[connected]\noutput=12\nbatch_normalize=1\nactivation=leaky", {{5, 9, 2, 2}}, reference);
   testing::check_layer("[connected]\noutput=16\nbatch_normalize=1\nactivation=mish", {{4, 16, 1, 1}}, reference);
+  for (const char* norm : {"gn\nnorm_groups=4", "ln", "lnc"})
+    testing::check_layer(concat("[connected]\noutput=12\nactivation=leaky\nnorm=", norm), {{3, 9, 2, 2}}, reference);
 }
 
 }  // namespace

@@ -12,11 +12,9 @@ using testing::RefTensor;
 
 std::vector<double> reference(const Layer& layer, std::span<const RefTensor> x, std::span<const std::vector<double>> p, const Shape& out, bool training) {
   const auto& conv = static_cast<const Convolutional&>(layer);
-  std::vector<double> y = convolution_ref(conv.spec(), x[0].shape, out, x[0].v, p.back());
-  if (conv.normalized())
-    normalize_ref(out, y, p[0], &p[1], training ? nullptr : &p[2], training ? nullptr : &p[3], conv.activation());
-  else
-    normalize_ref<double>(out, y, p[0], nullptr, nullptr, nullptr, conv.activation());
+  const std::vector<double> weights = conv.norm().standardize ? standardize_ref(p.back(), static_cast<size_t>(out.c)) : p.back();
+  std::vector<double> y = convolution_ref(conv.spec(), x[0].shape, out, x[0].v, weights);
+  normalize_ref<double>(conv.norm(), out, y, p[0], p.subspan(1), !training, conv.activation());
   return y;
 }
 
@@ -39,6 +37,28 @@ TEST(convolutional, batch_normalize) {
   check("filters=16\nsize=3\npad=1\nbatch_normalize=1\nactivation=leaky", {{3, 16, 5, 6}});
   check("filters=20\nsize=1\nbatch_normalize=1\nactivation=mish", {{2, 24, 5, 5}});
   check("filters=10\nsize=1\nbatch_normalize=1\nactivation=linear", {{2, 16, 3, 3}});
+}
+
+// Kinds whose statistics are one image's: the same kernel trains and infers.
+TEST(convolutional, normalizes_each_image_alone) {
+  for (const char* norm : {"gn\nnorm_groups=4", "gn", "ln", "in", "lnc", "frn"})
+    for (const char* activation : {"linear", "mish"}) {
+      check(concat("filters=20\nsize=3\npad=1\nactivation=", activation, "\nnorm=", norm), {{3, 16, 5, 6}});
+      check(concat("filters=16\nsize=3\nstride=2\npad=1\nactivation=", activation, "\nnorm=", norm), {{2, 3, 9, 8}});
+    }
+}
+
+TEST(convolutional, standardizes_its_weights) {
+  for (const char* norm : {"gn\nnorm_groups=4", "bn", "none"}) {
+    check(concat("filters=20\nsize=3\npad=1\nweight_standardize=1\nactivation=leaky\nnorm=", norm), {{2, 16, 5, 6}});
+    check(concat("filters=12\nsize=1\ngroups=2\nweight_standardize=1\nactivation=linear\nnorm=", norm), {{2, 8, 5, 6}});
+  }
+}
+
+// More images than are convolved at a time.
+TEST(convolutional, many_images) {
+  for (const char* norm : {"gn", "bn", "lnc"})
+    check(concat("filters=9\nsize=3\npad=1\nweight_standardize=1\nactivation=leaky\nnorm=", norm), {{35, 8, 3, 4}});
 }
 
 TEST(convolutional, groups_and_depthwise) {
@@ -82,6 +102,11 @@ TEST(convolutional, refuses_what_does_not_fit) {
   EXPECT_THROW(layer->output_shape(narrow), Error);
   EXPECT_THROW(layer->output_shape(odd), Error);
   EXPECT_THROW(testing::parse_layer("[convolutional]\nfilters=6\ngroups=4", 1), Error);
+  const Shape fits[] = {{1, 8, 9, 9}}, point[] = {{4, 8, 1, 1}};
+  EXPECT_THROW(testing::parse_layer("[convolutional]\nfilters=6\nnorm=gn\nnorm_groups=4", 1)->output_shape(fits), Error);
+  for (const char* norm : {"in", "frn", "gn\nnorm_groups=6"})
+    EXPECT_THROW(testing::parse_layer(concat("[convolutional]\nfilters=6\nnorm=", norm), 1)->output_shape(point), Error) << norm;
+  EXPECT_NO_THROW(testing::parse_layer("[convolutional]\nfilters=6\nnorm=ln", 1)->output_shape(point));
 }
 
 }  // namespace
