@@ -122,31 +122,42 @@ void check_schedule(const Section& section, const NormKeys& net, const NormSpec&
     problems.error(section, *gradient, "exact concerns the whole network, so it stands in [net] or nowhere", "norm_grad = exact in [net]");
 }
 
+// What looks at a key, in words; empty: nothing of this normalization's kind ever does.
+struct Use {
+  std::string_view key;
+  std::string_view by;
+  bool (*of)(const NormSpec&);
+};
+bool takes_running(const NormSpec& s) { return s.batch_statistics() && !s.keeps_statistics(); }
+constexpr Use kUses[] = {
+    {"norm_grad", "a pooled norm_scope", [](const NormSpec& s) { return s.kind == NormKind::bn && s.scope != NormScope::minibatch && s.scope != NormScope::batch; }},
+    {"norm_window", "norm_scope = window", [](const NormSpec& s) { return s.kind == NormKind::bn && s.scope == NormScope::window; }},
+    {"norm_groups", "norm = gn", [](const NormSpec& s) { return s.kind == NormKind::gn; }},
+    {"weight_standardize", "[convolutional]", [](const NormSpec& s) { return s.standardize; }},
+    {"brn_rmax", "norm = brn", [](const NormSpec& s) { return s.kind == NormKind::brn; }},
+    {"brn_dmax", "norm = brn", [](const NormSpec& s) { return s.kind == NormKind::brn; }},
+    {"norm_momentum", "batch statistics that are not frozen", takes_running},
+    {"norm_update", "batch statistics that are not frozen", takes_running},
+    {"norm_warm", "batch statistics that are not frozen", takes_running},
+    {"norm_scope", "batch statistics that are not frozen", takes_running},
+    {"norm_sync", "batch statistics that are not frozen", takes_running},
+    {"precise_bn", "batch statistics that are not frozen", takes_running},
+    {"norm_exact_segments", "norm_scope = batch", [](const NormSpec& s) { return s.scope == NormScope::batch; }},
+    {"norm_compat", "batch statistics", [](const NormSpec& s) { return s.batch_statistics(); }},
+    {"norm_affine", "a normalization", [](const NormSpec& s) { return s.any(); }},
+    {"norm_eps", "a normalization", [](const NormSpec& s) { return s.any(); }},
+    {"norm_frozen", "a normalization", [](const NormSpec& s) { return s.any(); }},
+    {"norm", "a layer with batch_normalize = 1", [](const NormSpec& s) { return s.any(); }},
+};
+
 // Keys of a layer that its normalization does not look at.
-void warn_of_unused(const Section& section, const NormSpec& spec, Problems& problems) {
-  const bool pooled = spec.kind == NormKind::bn && spec.scope != NormScope::minibatch && spec.scope != NormScope::batch;
-  const bool running = spec.batch_statistics() && !spec.keeps_statistics();
-  const struct {
-    std::string_view key;
-    bool used;
-    std::string_view by;
-  } rules[] = {{"norm_grad", pooled, "a pooled norm_scope"},
-               {"norm_window", spec.kind == NormKind::bn && spec.scope == NormScope::window, "norm_scope = window"},
-               {"norm_groups", spec.kind == NormKind::gn, "norm = gn"},
-               {"weight_standardize", section.type == "convolutional", "[convolutional]"},
-               {"brn_rmax", spec.kind == NormKind::brn, "norm = brn"},
-               {"brn_dmax", spec.kind == NormKind::brn, "norm = brn"},
-               {"norm_momentum", running, "batch statistics that are not frozen"},
-               {"norm_update", running, "batch statistics that are not frozen"},
-               {"norm_warm", running, "batch statistics that are not frozen"},
-               {"norm_scope", running, "batch statistics that are not frozen"},
-               {"norm_sync", running, "batch statistics that are not frozen"},
-               {"norm_compat", spec.batch_statistics(), "batch statistics"},
-               {"norm_affine", spec.any(), "a normalization"},
-               {"norm_eps", spec.any(), "a normalization"},
-               {"norm_frozen", spec.any(), "a normalization"}};
-  for (const auto& rule : rules)
-    if (const Entry* entry = section.find(rule.key); entry && !rule.used) problems.warning(concat(section.where(*entry), ": only used by ", rule.by));
+void warn_of_unused(const Section& section, const NormSpec& spec, const NormKeys& keys, Problems& problems) {
+  for (const Use& use : kUses) {
+    const Entry* entry = section.find(use.key);
+    if (!entry || use.key == "norm" || use.of(spec)) continue;
+    if (use.key == "weight_standardize" && (section.type == "convolutional" || !keys.standardize)) continue;   // 0 asks for nothing
+    problems.warning(concat(section.where(*entry), ": only used by ", use.by));
+  }
 }
 
 void check(const Section& section, const NormSpec& spec, const NormKeys& net, const NormKeys& keys, Problems& problems) {
@@ -169,7 +180,7 @@ void check(const Section& section, const NormSpec& spec, const NormKeys& net, co
   if (spec.kind == NormKind::bn && spec.scope == NormScope::window && spec.gradient == NormGradient::exact)
     problems.error(concat(section.where(), ": norm_grad = exact is the gradient of norm_scope = cmbn; with window expected renorm, local or detached"));
   check_schedule(section, net, spec, problems);
-  warn_of_unused(section, spec, problems);
+  warn_of_unused(section, spec, keys, problems);
   if (const Entry* alias = section.find("use_global_stats"); alias && frozen && keys.use_global_stats && keys.frozen == "0")
     problems.error(section, *alias, concat("contradicts norm_frozen = ", keys.frozen), "one of the two");
 }
@@ -256,6 +267,14 @@ NormSpec bind_layer_norm(const Section& section, const NormKeys& net, Problems& 
   if (net.whole_batch() || spec.kind != NormKind::bn) spec.scope = NormScope::minibatch;   // one mini-batch is the whole batch, or a default of [net] that is not for this kind
   spec.update_per_batch = keys.update.empty() ? spec.scope != NormScope::minibatch : keys.update == "batch";
   return spec;
+}
+
+void warn_of_unused_norm_keys(const Section& net, const NormKeys& keys, std::span<const NormSpec* const> layers, Problems& problems) {
+  for (const Use& use : kUses) {
+    const Entry* entry = net.find(use.key);
+    const auto used = [&](const NormSpec* spec) { return use.key == "norm_exact_segments" ? keys.whole_batch() : use.of(*spec); };
+    if (entry && std::ranges::none_of(layers, used)) problems.warning(concat(net.where(*entry), ": no layer makes use of it; it is only used by ", use.by));
+  }
 }
 
 std::vector<KeyHelp> with_norm_keys(std::vector<KeyHelp> rows, NormPlace place) {

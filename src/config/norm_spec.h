@@ -66,6 +66,8 @@ struct NormKeys {
 NormKeys bind_net_norm(const Section& section, Problems& problems);
 // Binds a layer's own over them and resolves; contradictions are reported with their line.
 NormSpec bind_layer_norm(const Section& section, const NormKeys& net, Problems& problems);
+// Norm keys of [net] that none of the layers looks at.
+void warn_of_unused_norm_keys(const Section& net, const NormKeys& keys, std::span<const NormSpec* const> layers, Problems& problems);
 // The norm keys that a section knows behind its own `rows`: layers also the switches batch_normalize and cbn, [net] also what concerns all layers.
 enum class NormPlace { net, layer, batchnorm };
 std::vector<KeyHelp> with_norm_keys(std::vector<KeyHelp> rows, NormPlace place);

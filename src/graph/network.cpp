@@ -37,6 +37,10 @@ Built build(const std::vector<Section>& sections, const std::string& file, Probl
     else
       out.layers.push_back(type->parse(sections[i], out.spec, static_cast<int>(i) - 1, problems));
   }
+  std::vector<const NormSpec*> norms;
+  for (const auto& layer : out.layers)
+    if (layer->normalization()) norms.push_back(layer->normalization());
+  warn_of_unused_norm_keys(sections[0], out.spec.norm, norms, problems);
   return out;
 }
 
@@ -98,6 +102,13 @@ std::vector<int> Network::head_layers() const {
   for (const auto& layer : layers_)
     if (layer->head()) found.push_back(layer->index());
   return found;
+}
+
+int Network::statistics_only_layers() const {
+  int only = 0;
+  for (const auto& layer : layers_)
+    if (layer->common().train_only_bn) only = layer->index() + 1;
+  return only;
 }
 
 int Network::frozen_layers(int64_t iteration) const {

@@ -31,6 +31,8 @@ class Network {
   std::vector<int> head_layers() const;
   // Layers with index < this are frozen at `iteration` (stopbackward); 0: none.
   int frozen_layers(int64_t iteration) const;
+  // Layers with index < this learn nothing but their running statistics (train_only_bn); 0: none.
+  int statistics_only_layers() const;
 
  private:
   std::string file_;

@@ -61,7 +61,7 @@ struct Plan::Impl {
   void prepare() {
     descs.clear(), kernels.clear(), needs.clear();
     report = {};
-    wiring = wire(net, options.training, options.frozen_layers);
+    wiring = wire(net, options.training, std::max(options.frozen_layers, net.statistics_only_layers()));
     describe_tensors();
     compile();
     plan_memory();

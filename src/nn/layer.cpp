@@ -8,6 +8,7 @@ constexpr Key<LayerCommon> kCommonKeys[] = {
     {"onlyforward", &LayerCommon::onlyforward, 0, 1, "no gradient through this layer"},
     {"dontload", &LayerCommon::dontload, 0, 1, "a .weights file holds nothing for this layer"},
     {"dontloadscales", &LayerCommon::dontloadscales, 0, 1, "a .weights file holds no scales, means and variances for this layer"},
+    {"train_only_bn", &LayerCommon::train_only_bn, 0, 1, "1: of this layer and all before it only the running statistics of the normalization move"},
     {"learning_rate", &LayerCommon::learning_rate, 0, 1e6, "factor on the learning rate of this layer"},
 };
 
@@ -15,7 +16,6 @@ constexpr ForeignKey kCommonForeign[] = {
     {"clip", "0", false, "weight clipping is not built yet: trained without it"},
     {"dont_update", "0", false, "not built yet: the layer is updated from the start"},
     {"burnin_update", "0", false, "not built yet: the layer is updated from the start"},
-    {"train_only_bn", "0", true, "not built yet"},
 };
 
 }  // namespace

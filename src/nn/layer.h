@@ -25,6 +25,7 @@ inline constexpr int kNetworkInput = -1;  // as a source
 // Keys that every section understands (compatibility notes 3.2).
 struct LayerCommon {
   int stopbackward = 0;         // 1: this layer and all before it are frozen; N > 1: for the first N iterations
+  bool train_only_bn = false;   // of this layer and all before it only running statistics move
   bool onlyforward = false;     // no backward through this layer
   bool dontload = false;        // the .weights file holds nothing for this layer
   bool dontloadscales = false;  // ... no scales, means, variances

@@ -55,4 +55,19 @@ std::vector<const ParamSegment*> ParamStore::of_layer(int layer) const {
 
 void ParamStore::touch() { version_ = next_version(); }
 
+std::vector<float> ParamStore::statistics() const {
+  std::vector<float> out;
+  for (const ParamSegment& segment : segments_)
+    if (!segment.trained()) out.insert(out.end(), values(segment).begin(), values(segment).end());
+  return out;
+}
+
+void ParamStore::set_statistics(std::span<const float> statistics) {
+  for (const ParamSegment& segment : segments_) {
+    if (segment.trained()) continue;
+    std::ranges::copy(statistics.first(segment.spec.count), values(segment).begin());
+    statistics = statistics.subspan(segment.spec.count);
+  }
+}
+
 }  // namespace dn

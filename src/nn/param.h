@@ -51,6 +51,10 @@ class ParamStore {
   std::span<const float> values(const ParamSegment& s) const { return std::span(values_).subspan(s.offset, s.spec.count); }
   std::span<float> grads(const ParamSegment& s) { return std::span(grads_).subspan(s.offset, s.spec.count); }
 
+  // The running statistics of all layers, one after another.
+  std::vector<float> statistics() const;
+  void set_statistics(std::span<const float> statistics);
+
   // Increases whenever weights change, so that kernels repack their copies lazily.
   uint64_t version() const { return version_; }
   void touch();

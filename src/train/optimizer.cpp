@@ -43,24 +43,11 @@ Optimizer::Optimizer(ParamStore& params, OptimizerOptions options) : params_(par
   ensure(options_.batch > 0, "a batch has images");
 }
 
-void Optimizer::begin_batch() {
-  statistics_.clear();
-  for (const ParamSegment& segment : params_.segments())
-    if (!segment.trained()) {
-      const auto values = params_.values(segment);
-      statistics_.insert(statistics_.end(), values.begin(), values.end());
-    }
-}
+void Optimizer::begin_batch() { statistics_ = params_.statistics(); }
 
 void Optimizer::restore_statistics() {
   if (statistics_.empty()) return;
-  auto from = statistics_.begin();
-  for (const ParamSegment& segment : params_.segments())
-    if (!segment.trained()) {
-      const auto values = params_.values(segment);
-      std::copy_n(from, values.size(), values.begin());
-      from += static_cast<std::ptrdiff_t>(values.size());
-    }
+  params_.set_statistics(statistics_);
   params_.touch();
 }
 

@@ -2,14 +2,26 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "nn/norm.h"
 #include "train/trainer.h"
 
 namespace dn {
 namespace {
 
+// Of single mini-batches, in training.
 bool has_batch_statistics(const Network& network) {
-  return std::any_of(network.params().segments().begin(), network.params().segments().end(),
-                     [](const ParamSegment& s) { return s.spec.role == ParamRole::running_mean; });
+  return std::ranges::any_of(network.layers(), [](const auto& layer) {
+    const NormSpec* norm = layer->normalization();
+    return norm && norm->batch_statistics() && !norm->keeps_statistics() && norm->scope == NormScope::minibatch;
+  });
+}
+
+void check_statistics(const Network& network) {
+  const std::vector<Shape> outputs = network.output_shapes(network.input(network.spec().mini_batch()));
+  for (const auto& layer : network.layers())
+    if (const NormSpec* norm = layer->normalization();
+        norm && norm->batch_statistics() && !norm->keeps_statistics() && layer->index() >= network.frozen_layers(0))
+      check_statistics(*layer, outputs[static_cast<size_t>(layer->index())]);
 }
 
 std::string net_line(const Network& network) { return network.spec().section.where(); }
@@ -48,7 +60,10 @@ void check_training(const Network& network, const WeightsInfo* weights, const Tr
     fail(net_line(network), " max_batches = ", net.max_batches,
          ": training would end before it begins; expected the number of iterations "
          "(2000 per class, at least 6000, is a usual start)");
-  if (!weights) return check_batch(network);
+  if (!weights) {
+    check_statistics(network);
+    return check_batch(network);
+  }
   const int64_t start = starting_iteration(network, weights, options.clear);
   if (start >= net.max_batches)
     fail(options.weights->string(), ": these weights have seen ", weights->seen, " images = iteration ", start, " at batch = ", net.batch, ", and ",

@@ -9,6 +9,8 @@
 #include "data/check.h"
 #include "nn/detection.h"
 #include "train/banner.h"
+#include "train/batch_schedule.h"
+#include "train/precise_statistics.h"
 #include "train/schedule.h"
 #include "train/stop_signal.h"
 
@@ -124,11 +126,16 @@ void Trainer::load() {
   map_cadence_ = MapCadence(network_.spec(), images_.size(), options_.map_epochs, start_);
 }
 
+std::unique_ptr<PreciseStatistics> Trainer::precise_statistics() {
+  if (network_.spec().norm.precise == 0) return nullptr;
+  return std::make_unique<PreciseStatistics>(network_, plan(), images_, loader_options(network_, options_));
+}
+
+Plan& Trainer::plan() { return plans_.training(resizer_.at(iteration_), network_.spec().mini_batch(), network_.frozen_layers(iteration_)); }
+
 void Trainer::announce() {
-  const NetSpec& net = network_.spec();
   // The largest plan comes first in a fresh run, so its memory is known and taken before hours have gone by.
-  const NetSize size = resizer_.at(iteration_);
-  const Plan& plan = plans_.training(size, net.mini_batch(), network_.frozen_layers(iteration_));
+  const Plan& plan = this->plan();
   RunFacts facts{options_,
                  network_,
                  device_,
@@ -149,9 +156,8 @@ int Trainer::run() {
   announce();
   try {
     while (iteration_ < network_.spec().max_batches && !StopSignal::received()) {
-      const NetSize size = resizer_.at(iteration_);
-      Plan& plan = plans_.training(size, network_.spec().mini_batch(), network_.frozen_layers(iteration_));
-      const Batch& batch = loader_->next(static_cast<uint64_t>(iteration_), size.width, size.height);
+      Plan& plan = this->plan();
+      const Batch& batch = loader_->next(static_cast<uint64_t>(iteration_), plan.input_shape().w, plan.input_shape().h);
       IterationNumbers numbers = step(plan, batch);
       record(numbers);
       note_bad_samples();
@@ -181,7 +187,7 @@ IterationNumbers Trainer::step(Plan& plan, const Batch& batch) {
   // The rate counts updates including this one, as the family does: the first is rate(1).
   numbers.iteration = iteration_ + 1;
   numbers.rate = rate(net, numbers.iteration, options_.seed);
-  const UpdateReport update = optimizer_->update(numbers.rate, network_.frozen_layers(iteration_));
+  const UpdateReport update = optimizer_->update(numbers.rate, std::max(network_.frozen_layers(iteration_), network_.statistics_only_layers()));
   numbers.gradient_norm = update.gradient_norm;
   numbers.skipped = !update.applied;
   if (!update.applied) give_up_if_diverged(update);
@@ -200,12 +206,13 @@ void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers&
   for (const auto& layer : network_.layers())
     if (layer->has_loss()) losses.push_back(layer->index());
   for (const int layer : losses) numbers.heads.push_back({layer, {}});
-  for (int m = 0; m < net.parts(); ++m) {
-    const size_t first = static_cast<size_t>(m) * mini_batch;
+  for (const BatchStep& work : batch_schedule(net)) {
+    const size_t first = static_cast<size_t>(work.mini_batch) * mini_batch;
     Pass pass;
     pass.training = true;
-    pass.param_grads = m == 0 ? Write::overwrite : Write::accumulate;
-    pass.micro_step = m;
+    pass.stage = work.stage;
+    pass.param_grads = work.param_grads;
+    pass.micro_step = work.mini_batch;
     pass.micro_steps = net.parts();
     pass.iteration = static_cast<uint64_t>(iteration_);
     pass.seed = options_.seed;
@@ -215,6 +222,7 @@ void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers&
     pass.truth = std::span(batch.truth).subspan(first, mini_batch);
     plan.set_input(batch.pixels.data() + first * image);
     plan.forward(pass);
+    if (!work.backward) continue;
     plan.backward(pass);
     for (HeadNumbers& head : numbers.heads) head.sum += plan.loss(head.layer);
   }
@@ -270,6 +278,7 @@ void Trainer::note_bad_samples() {
 
 void Trainer::evaluate() {
   const auto start = Clock::now();
+  const auto precise = precise_statistics();
   const std::optional<MapReport> result = validation_->run(network_, device_);
   if (!result) return;  // interrupted
   map_cadence_.done(iteration_);
@@ -296,6 +305,7 @@ int Trainer::finish(int signal) {
                     options_.cfg.string(), " ", file.string(), options_.map ? " -map" : ""));
     return 128 + signal;
   }
+  const auto precise = precise_statistics();
   const fs::path file = snapshots_->save("final", iteration_);
   metrics_->write("save", {{"iteration", iteration_}, {"file", file.string()}});
   metrics_->write("end", {{"iteration", iteration_},

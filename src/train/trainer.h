@@ -13,6 +13,7 @@
 #include "train/iteration_log.h"
 #include "train/optimizer.h"
 #include "train/plan_cache.h"
+#include "train/precise_statistics.h"
 #include "train/run_chart.h"
 #include "train/snapshots.h"
 #include "train/validation.h"
@@ -76,6 +77,8 @@ class Trainer {
   void load();
   void open_validation(int classes);
   void announce();
+  Plan& plan();   // of this iteration
+  std::unique_ptr<PreciseStatistics> precise_statistics();   // null without precise_bn
   IterationNumbers step(Plan& plan, const Batch& batch);
   void forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers);
   void give_up_if_diverged(const UpdateReport& update) const;
