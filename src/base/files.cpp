@@ -14,51 +14,43 @@ namespace {
 
 std::string reason(int code) { return std::generic_category().message(code); }
 
-class Descriptor {
- public:
-  explicit Descriptor(const fs::path& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-    if (fd_ < 0) fail(path.string(), ": cannot open: ", reason(errno));
-  }
-  ~Descriptor() { ::close(fd_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  uint64_t regular_size(const fs::path& path) const {
-    struct stat info {};
-    if (::fstat(fd_, &info) != 0) fail(path.string(), ": cannot open: ", reason(errno));
-    if (S_ISDIR(info.st_mode)) fail(path.string(), ": cannot open: it is a directory");
-    if (!S_ISREG(info.st_mode)) fail(path.string(), ": cannot open: not a regular file");
-    return static_cast<uint64_t>(info.st_size);
-  }
-  // Reads until the end or until `size` bytes; returns how many there were.
-  size_t read(const fs::path& path, char* to, size_t size) const {
-    size_t done = 0;
-    while (done < size) {
-      const ssize_t got = ::read(fd_, to + done, size - done);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) fail(path.string(), ": cannot read: ", reason(errno));
-      if (got == 0) break;
-      done += static_cast<size_t>(got);
-    }
-    return done;
-  }
-
- private:
-  int fd_;
-};
-
 template <class Container>
 Container read_whole(const fs::path& path, uint64_t limit) {
-  const Descriptor file(path);
-  const uint64_t size = file.regular_size(path);
+  const InputFile file(path);
+  const uint64_t size = file.size();
   if (size > limit) fail(path.string(), ": ", bytes_text(static_cast<double>(size)), ": expected at most ", bytes_text(static_cast<double>(limit)));
   Container contents(size, typename Container::value_type{});
-  contents.resize(file.read(path, reinterpret_cast<char*>(contents.data()), size));
+  contents.resize(file.read(0, contents.data(), size));
   return contents;
 }
 
 }  // namespace
 
-uint64_t file_size(const fs::path& path) { return Descriptor(path).regular_size(path); }
+InputFile::InputFile(fs::path path) : path_(std::move(path)), descriptor_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  if (descriptor_ < 0) fail(path_.string(), ": cannot open: ", reason(errno));
+  struct stat info {};
+  const int code = ::fstat(descriptor_, &info) == 0 ? 0 : errno;
+  size_ = static_cast<uint64_t>(info.st_size);
+  if (code == 0 && S_ISREG(info.st_mode)) return;
+  ::close(descriptor_);
+  fail(path_.string(), ": cannot open: ", code != 0 ? reason(code) : S_ISDIR(info.st_mode) ? "it is a directory" : "not a regular file");
+}
+
+InputFile::~InputFile() { ::close(descriptor_); }
+
+size_t InputFile::read(uint64_t at, void* to, size_t bytes) const {
+  size_t done = 0;
+  while (done < bytes) {
+    const ssize_t got = ::pread(descriptor_, static_cast<char*>(to) + done, bytes - done, static_cast<off_t>(at + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail(path_.string(), ": cannot read: ", reason(errno));
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
+uint64_t file_size(const fs::path& path) { return InputFile(path).size(); }
 
 std::string read_text(const fs::path& path, uint64_t limit) { return read_whole<std::string>(path, limit); }
 

@@ -23,6 +23,24 @@ std::vector<std::byte> read_bytes(const fs::path& path, uint64_t limit);
 // Lines without their ends (LF or CRLF) and without a UTF-8 BOM; a missing last newline makes no difference.
 std::vector<std::string> read_lines(const fs::path& path, uint64_t limit = kMaxTextFile);
 
+// A regular file that is read in pieces. Throws Error as the functions above do.
+class InputFile {
+ public:
+  explicit InputFile(fs::path path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+  const fs::path& path() const { return path_; }
+  uint64_t size() const { return size_; }
+  // Fills `to` from byte `at` on; returns how many bytes there were before the file's end.
+  size_t read(uint64_t at, void* to, size_t bytes) const;
+
+ private:
+  fs::path path_;
+  int descriptor_ = -1;
+  uint64_t size_ = 0;
+};
+
 void make_directories(const fs::path& path);  // like mkdir -p; Error with the reason
 
 // Replaces `path` atomically: a temporary file beside it is written, synced and renamed, so a reader sees the old contents or the new, never a part.
