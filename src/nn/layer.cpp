@@ -6,8 +6,8 @@ namespace {
 constexpr Key<LayerCommon> kCommonKeys[] = {
     {"stopbackward", &LayerCommon::stopbackward, 0, 1e9, "1: this layer and all before it are frozen; N > 1: for the first N iterations"},
     {"onlyforward", &LayerCommon::onlyforward, 0, 1, "no gradient through this layer"},
-    {"dontload", &LayerCommon::dontload, 0, 1, "a .weights file holds nothing for this layer"},
-    {"dontloadscales", &LayerCommon::dontloadscales, 0, 1, "a .weights file holds no scales, means and variances for this layer"},
+    {"dontload", &LayerCommon::dontload, 0, 1, "a weights file holds nothing for this layer"},
+    {"dontloadscales", &LayerCommon::dontloadscales, 0, 1, "a weights file holds no scales, means and variances for this layer"},
     {"train_only_bn", &LayerCommon::train_only_bn, 0, 1, "1: of this layer and all before it only the running statistics of the normalization move"},
     {"learning_rate", &LayerCommon::learning_rate, 0, 1e6, "factor on the learning rate of this layer"},
 };

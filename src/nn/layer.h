@@ -27,7 +27,7 @@ struct LayerCommon {
   int stopbackward = 0;         // 1: this layer and all before it are frozen; N > 1: for the first N iterations
   bool train_only_bn = false;   // of this layer and all before it only running statistics move
   bool onlyforward = false;     // no backward through this layer
-  bool dontload = false;        // the .weights file holds nothing for this layer
+  bool dontload = false;        // the weights file holds nothing for this layer
   bool dontloadscales = false;  // ... no scales, means, variances
   float learning_rate = 1;      // factor on the global rate
 };
@@ -70,6 +70,8 @@ class Layer {
   virtual bool adds_to_slices() const { return reads_slices(); }
   // Its normalization (nn/norm.h); null: it is not of those that have one.
   virtual const NormSpec* normalization() const { return nullptr; }
+  // Why the .weights format cannot express this layer ("norm = gn"); empty: it can.
+  virtual std::string weights_file_obstacle() const { return normalization() ? normalization()->weights_file_obstacle() : std::string(); }
   // The layer makes a gradient of its own in training (loss), so backward starts here.
   virtual bool has_loss() const { return false; }
   virtual const Head* head() const { return nullptr; }

@@ -25,6 +25,7 @@ struct ParamSpec {
   double init_range = 0;   // uniform in [-range, range]
   bool decays = false;     // weight decay applies
   float clip_gradient = 0; // >0: the summed gradient is clamped to +-this before the update
+  std::vector<size_t> shape = {};  // in a .safetensors file, its product is `count`; empty: {count}
 };
 
 struct ParamSegment {
@@ -65,7 +66,8 @@ class ParamStore {
     if (norm_states_.size() <= static_cast<size_t>(layer)) norm_states_.resize(static_cast<size_t>(layer) + 1);
     return norm_states_[static_cast<size_t>(layer)];
   }
-  bool has_statistics(int layer) const { return static_cast<size_t>(layer) < norm_states_.size() && norm_states_[static_cast<size_t>(layer)].updates > 0; }
+  int64_t norm_updates(int layer) const { return static_cast<size_t>(layer) < norm_states_.size() ? norm_states_[static_cast<size_t>(layer)].updates : 0; }
+  bool has_statistics(int layer) const { return norm_updates(layer) > 0; }
 
  private:
   std::vector<ParamSegment> segments_;

@@ -36,6 +36,7 @@ std::vector<ParamSpec> Connected::params(std::span<const Shape> in) const {
   std::vector<ParamSpec> out{
       {"biases", ParamRole::bias, outputs, Init::zero},
       {"weights", ParamRole::weight, checked_product({outputs, inputs}), Init::uniform, std::sqrt(2.0 / static_cast<double>(inputs)), true}};
+  out.back().shape = {outputs, inputs};
   for (ParamSpec& spec : norm_param_specs(norm_, outputs)) out.push_back(std::move(spec));
   return out;
 }

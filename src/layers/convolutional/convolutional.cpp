@@ -83,6 +83,7 @@ std::vector<ParamSpec> Convolutional::params(std::span<const Shape> in) const {
   std::vector<ParamSpec> out{{"biases", ParamRole::bias, filters, Init::zero}};
   for (ParamSpec& spec : norm_param_specs(norm_, filters)) out.push_back(std::move(spec));
   out.push_back({"weights", ParamRole::weight, checked_product({filters, fan_in}), Init::uniform, std::sqrt(2.0 / static_cast<double>(fan_in)), true});
+  out.back().shape = {filters, static_cast<size_t>(in[0].c / spec_.groups), side, side};
   return out;
 }
 
