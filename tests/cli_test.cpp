@@ -348,6 +348,18 @@ TEST_F(Cli, partial_makes_a_pretrained_part) {
   EXPECT_NE(trained.out.find("loaded 3 of 5 layers"), std::string::npos);
 }
 
+TEST_F(Cli, weights_and_safetensors_turn_into_each_other) {
+  const std::string w = weights();
+  ASSERT_EQ(run({"partial", "tiny.v1.cfg", w, "tiny.safetensors", "5"}).code, 0);
+  ASSERT_EQ(run({"partial", "tiny.v1.cfg", "tiny.safetensors", "back.weights", "5"}).code, 0);
+  EXPECT_EQ(read_text(file("back.weights")).substr(20), read_text(file(w)).substr(20));   // behind the counters
+  const Finished before = run({"detector", "map", "set/synth.data", "tiny.v1.cfg", w});
+  const Finished after = run({"detector", "map", "tiny.safetensors", "set/synth.data", "tiny.v1.cfg"});
+  EXPECT_EQ(after.code, 0) << after.err;
+  const auto mean = [](const std::string& text) { return text.substr(text.find("mean average precision"), 60); };
+  EXPECT_EQ(mean(after.out), mean(before.out));
+}
+
 TEST_F(Cli, anchors_and_descriptions) {
   const Finished anchors = run({"detector", "calc_anchors", "set/synth.data", "-num_of_clusters", "3", "-width", "64", "-height", "64"});
   EXPECT_EQ(anchors.code, 0) << anchors.err;

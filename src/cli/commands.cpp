@@ -16,7 +16,7 @@ constexpr Option kLetterBox = {"letter_box", "", "", "keep the image's aspect (o
 
 constexpr Option kTrain[] = {
     {"clear", "", "", "start at iteration 0, whatever the weights have seen"},
-    {"map", "", "", "compute mAP during training (and at its end) and keep the best weights in NAME_best.weights"},
+    {"map", "", "", "compute mAP during training (and at its end) and keep the best weights in NAME_best"},
     {"mAP_epochs", "N", "4", "epochs from one mAP to the next (100 iterations at least)"},
     kThresh,
     kIouThresh,
@@ -61,8 +61,8 @@ constexpr Command kCommands[] = {
     {"detector train", "DATA CFG [WEIGHTS]", 2, 3, "train a detector", kTrain, train,
      "DATA names the lists of images, the class names and the folder for snapshots. WEIGHTS, when given, are where the network starts:\n"
      "a snapshot goes on where it was taken, a pretrained part (NAME.conv.N) gives its layers. Snapshots: NAME_last, NAME_<iteration>,\n"
-     "NAME_best and NAME_final.weights, NAME being the cfg's. SIGINT and SIGTERM end the run after the current iteration and write\n"
-     "NAME_last.weights."},
+     "NAME_best and NAME_final, NAME being the cfg's: .weights, or .safetensors for a network that the .weights format cannot express.\n"
+     "SIGINT and SIGTERM end the run after the current iteration and write NAME_last."},
     {"detector test", "DATA CFG WEIGHTS [IMAGE...]", 3, -1, "find objects in images", kTest, test,
      "Writes predictions.jpg, or predictions_NAME.jpg for each of several images, in the working directory."},
     {"detector map", "DATA CFG WEIGHTS", 3, 3, "mean average precision over the validation list", kMap, map, {}},
@@ -71,7 +71,9 @@ constexpr Command kCommands[] = {
     {"detector recall", "DATA CFG WEIGHTS", 3, 3, "recall of the boxes over the validation list, classes aside", kRecall, recall, {}},
     {"detector calc_anchors", "DATA", 1, 1, "cluster the boxes of the training labels into anchors", kAnchors, calc_anchors, {}},
     {"partial", "CFG WEIGHTS OUT N", 4, 4, "write the first N layers of a weights file", kNone, partial,
-     "The result is a pretrained part for `detector train` with another cfg whose first N layers are the same."},
+     "The result is a pretrained part for `detector train` with another cfg whose first N layers are the same. WEIGHTS and OUT are .weights\n"
+     "files, or safetensors where the name ends in .safetensors; with N = all layers this turns one into the other,\n"
+     "the count of images seen going back to 0."},
     {"describe", "CFG|SECTION", 1, 1, "layers, parameters, arithmetic and memory of a cfg; or the keys of a section", kNone, describe, {}},
     {"synth", "OUT", 1, 1, "draw a labelled data set of scenes to train on", kSynth, synth, {}},
     {"demo", "", 0, 0, "draw images, train a small network on them, evaluate it, show what it finds", kDemo, demo, {}},

@@ -1,6 +1,7 @@
 #include "cli/common.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/log.h"
 #include "config/keys.h"
@@ -9,11 +10,13 @@
 namespace dn::cli {
 namespace {
 
-// Removes and returns the first word with that extension, else the first word.
-std::string take(std::vector<std::string>& words, std::string_view extension, std::string_view other) {
-  auto found = std::find_if(words.begin(), words.end(), [&](const std::string& w) { return lower(fs::path(w).extension().string()) == extension; });
-  if (found == words.end())
-    found = std::find_if(words.begin(), words.end(), [&](const std::string& w) { return lower(fs::path(w).extension().string()) != other; });
+bool has_extension(const std::string& word, std::string_view extension) { return lower(fs::path(word).extension().string()) == extension; }
+bool is_weights(const std::string& word) { return has_extension(word, ".weights") || is_safetensors(word); }
+
+// Removes and returns the first word with that extension, else the first that is not taken for something else.
+std::string take(std::vector<std::string>& words, std::string_view extension, const std::function<bool(const std::string&)>& other) {
+  auto found = std::find_if(words.begin(), words.end(), [&](const std::string& w) { return has_extension(w, extension); });
+  if (found == words.end()) found = std::find_if_not(words.begin(), words.end(), other);
   if (found == words.end()) found = words.begin();
   const std::string word = *found;
   words.erase(found);
@@ -29,8 +32,8 @@ ModelFiles model_files(const std::vector<std::string>& positional) {
   // Only the first three places are model files; an image that ends in .data stays an image.
   std::vector<std::string> models(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(std::min<size_t>(3, words.size())));
   words.erase(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(models.size()));
-  files.data = take(models, ".data", ".cfg");
-  files.cfg = take(models, ".cfg", ".weights");
+  files.data = take(models, ".data", [](const std::string& word) { return has_extension(word, ".cfg"); });
+  files.cfg = take(models, ".cfg", is_weights);
   if (!models.empty()) files.weights = models.front();
   files.others = std::move(words);
   return files;

@@ -1,4 +1,5 @@
-// partial CFG WEIGHTS OUT N: the first N layers of a weights file, with zeroed counters, as a pretrained part.
+// partial CFG WEIGHTS OUT N: the first N layers of a weights file, with zeroed counters, as a pretrained part. Each of the two files is in the format that
+// its name says, so all the layers make a conversion.
 #include "base/log.h"
 #include "cli/common.h"
 #include "train/weights_file.h"

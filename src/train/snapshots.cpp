@@ -50,7 +50,13 @@ bool SnapshotRules::last_due(int64_t iteration, int64_t saved) const {
 }
 
 Snapshots::Snapshots(const Network& network, fs::path folder, std::string name, SnapshotRules rules, int64_t iteration)
-    : network_(network), folder_(std::move(folder)), name_(std::move(name)), rules_(rules), saved_numbered_(iteration), saved_last_(iteration) {
+    : network_(network),
+      folder_(std::move(folder)),
+      name_(std::move(name)),
+      extension_(weights_extension(network)),
+      rules_(rules),
+      saved_numbered_(iteration),
+      saved_last_(iteration) {
   if (folder_.empty()) folder_ = ".";
   make_directories(folder_);
   check_writable(folder_, name_, network.params().count() * sizeof(float));

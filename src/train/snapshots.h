@@ -1,5 +1,6 @@
-// Which .weights files a run leaves behind, and when: NAME_last (every savelast iterations), NAME_<iteration> (every saveweights), NAME_best
-// (best mAP so far), NAME_final. NAME is the cfg's base name without its last extension.
+// Which weights files a run leaves behind, and when: NAME_last (every savelast iterations), NAME_<iteration> (every saveweights), NAME_best
+// (best mAP so far), NAME_final. NAME is the cfg's base name without its last extension. They are .weights where that format can express the network,
+// else .safetensors.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,7 @@ class Snapshots {
 
   const fs::path& folder() const { return folder_; }
   const std::string& name() const { return name_; }
-  fs::path file(std::string_view suffix) const { return folder_ / concat(name_, "_", suffix, ".weights"); }
+  fs::path file(std::string_view suffix) const { return folder_ / concat(name_, "_", suffix, extension_); }
 
   // Writes what is due. A disk that refuses is a warning here: the run goes on with the older files. Returns the files written.
   std::vector<fs::path> maybe(int64_t iteration);
@@ -44,7 +45,7 @@ class Snapshots {
  private:
   const Network& network_;
   fs::path folder_, lock_path_;
-  std::string name_;
+  std::string name_, extension_;
   SnapshotRules rules_;
   int64_t saved_numbered_, saved_last_;
   int lock_ = -1;

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 
 #include "base/files.h"
 #include "base/numbers.h"
+#include "train/tensor_weights.h"
+#include "train/weights_rules.h"
 
 namespace dn {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the .weights format is little-endian");
 
 constexpr size_t kShortHeader = 16, kLongHeader = 20;
+constexpr std::string_view kSafetensors = ".safetensors";
 
 // What the cfg says a file holds for one layer.
 struct LayerRow {
@@ -22,19 +24,15 @@ struct LayerRow {
   size_t floats = 0, first = 0;  // first: index of its first float behind the header
 };
 
-bool in_file(const Layer& layer, const ParamSegment& segment, bool honour_keys) {
-  if (!honour_keys) return true;
-  if (layer.common().dontload) return false;
-  return !layer.common().dontloadscales || segment.spec.role == ParamRole::bias || segment.spec.role == ParamRole::weight;
-}
-
-std::vector<LayerRow> layout(const Network& network, bool honour_keys) {
+// Of the layers before `obstacle`, or of all.
+std::vector<LayerRow> layout(const Network& network, bool honour_keys, const Layer* obstacle) {
   std::vector<LayerRow> rows;
   size_t next = 0;
   for (const auto& layer : network.layers()) {
+    if (layer.get() == obstacle) break;
     LayerRow row{layer.get(), {}, 0, next};
     for (const ParamSegment* segment : network.params().of_layer(layer->index()))
-      if (in_file(*layer, *segment, honour_keys)) {
+      if (!honour_keys || !left_out(*layer, *segment)) {
         row.segments.push_back(segment);
         row.floats += segment->spec.count;
       }
@@ -121,43 +119,42 @@ size_t layers_held(const std::string& name, const std::vector<LayerRow>& rows, s
   return rows.size();
 }
 
-void check_values(const std::string& name, const LayerRow& row, const std::byte* from) {
-  for (const ParamSegment* segment : row.segments)
-    for (size_t i = 0; i < segment->spec.count; ++i, from += sizeof(float)) {
-      float value = 0;
-      std::memcpy(&value, from, sizeof value);
-      const bool negative = segment->spec.role == ParamRole::running_variance && value < 0;
-      if (std::isfinite(value) && !negative) continue;
-      fail(name, ": layer ", row.layer->index(), " [", row.layer->type(), "] ", segment->spec.name, "[", i, "] = ",
-           std::isnan(value)   ? "nan"
-           : std::isinf(value) ? "inf"
-                               : concat(value),
-           ": expected a ", negative ? "variance of 0 or more; the file is damaged or belongs to another cfg" : "finite number");
-    }
-}
-
 bool has_load_keys(const Network& network) {
   return std::any_of(network.layers().begin(), network.layers().end(),
                      [](const auto& layer) { return layer->common().dontload || layer->common().dontloadscales; });
 }
 
-}  // namespace
+[[noreturn]] void refuse_beyond(const std::string& name, const Layer& obstacle) {
+  fail(name, ": goes on behind the layers before ", obstacle.where(), ": ", obstacle.weights_file_obstacle(),
+       ": a .weights file cannot hold it; expected a .safetensors file, or a part that ends there, cut with the file's own cfg:\n  darknet partial "
+       "ITS.cfg ",
+       name, " PART.weights ", obstacle.index());
+}
 
-WeightsInfo load_weights(Network& network, const fs::path& path, int cutoff) {
+WeightsInfo load_stream(Network& network, const fs::path& path, int cutoff) {
   const std::string name = path.string();
-  std::vector<LayerRow> rows = layout(network, true);
-  const std::vector<LayerRow> whole = layout(network, false);
+  const Layer* obstacle = first_obstacle(network);
+  std::vector<LayerRow> rows = layout(network, true, obstacle);
+  const std::vector<LayerRow> whole = layout(network, false, obstacle);
   const uint64_t size = dn::file_size(path);
   const uint64_t most = kLongHeader + checked_product({total(whole), sizeof(float)});
+  if (obstacle && (size > most || total(whole) == 0)) refuse_beyond(name, *obstacle);
   // A file that is longer than anything the cfg can ask for is not read: its header decides only between two lengths.
   std::vector<std::byte> bytes = size <= most ? read_bytes(path, most) : std::vector<std::byte>{};
   if (size > most) layers_held(name, whole, kLongHeader, size);
   size_t header = 0;
   WeightsInfo info = read_header(name, bytes, header);
+  if (obstacle && bytes.size() > header + total(whole) * sizeof(float)) refuse_beyond(name, *obstacle);
   if (has_load_keys(network) && bytes.size() == header + total(whole) * sizeof(float)) rows = whole;
   const size_t held = layers_held(name, rows, header, bytes.size());
   const std::byte* body = bytes.data() + header;
-  for (size_t i = 0; i < held; ++i) check_values(name, rows[i], body + rows[i].first * sizeof(float));
+  for (size_t i = 0; i < held; ++i) {
+    const std::byte* from = body + rows[i].first * sizeof(float);
+    for (const ParamSegment* segment : rows[i].segments) {
+      check_values(name, *rows[i].layer, *segment, from);
+      from += segment->spec.count * sizeof(float);
+    }
+  }
   for (size_t i = 0; i < held && rows[i].layer->index() < cutoff; ++i) {
     const std::byte* from = body + rows[i].first * sizeof(float);
     for (const ParamSegment* segment : rows[i].segments) {
@@ -168,25 +165,22 @@ WeightsInfo load_weights(Network& network, const fs::path& path, int cutoff) {
     }
   }
   network.params().touch();
-  info.layers = static_cast<int>(rows.size());
+  info.layers = static_cast<int>(network.layers().size());
   info.loaded = std::min(static_cast<int>(held), cutoff);
   return info;
 }
 
-void save_weights(const Network& network, const fs::path& path, uint64_t seen, int layers) {
-  const std::vector<LayerRow> rows = layout(network, false);
-  for (const LayerRow& row : rows)
-    for (const ParamSegment* segment : row.segments)
-      for (const float value : network.params().values(*segment))
-        if (row.layer->index() < layers && !std::isfinite(value))
-          fail(path.string(), ": layer ", row.layer->index(), " [", row.layer->type(), "] ", segment->spec.name,
-               " holds a value that is not finite: not written");
+void save_stream(const Network& network, const fs::path& path, uint64_t seen, int layers) {
+  const Layer* obstacle = first_obstacle(network);
+  if (obstacle && obstacle->index() < layers)
+    fail(path.string(), ": ", obstacle->where(), ": ", obstacle->weights_file_obstacle(),
+         ": a .weights file cannot hold it; expected a file name ending in .safetensors");
   AtomicFile file(path);
   const WeightsInfo info;
   const int32_t version[3] = {info.major, info.minor, info.revision};
   file.write(version, sizeof version);
   file.write(&seen, sizeof seen);
-  for (const LayerRow& row : rows) {
+  for (const LayerRow& row : layout(network, false, obstacle)) {
     if (row.layer->index() >= layers) break;
     for (const ParamSegment* segment : row.segments) {
       const auto values = network.params().values(*segment);
@@ -194,6 +188,21 @@ void save_weights(const Network& network, const fs::path& path, uint64_t seen, i
     }
   }
   file.commit();
+}
+
+}  // namespace
+
+bool is_safetensors(const fs::path& path) { return lower(path.extension().string()) == kSafetensors; }
+
+std::string_view weights_extension(const Network& network) { return first_obstacle(network) ? kSafetensors : ".weights"; }
+
+WeightsInfo load_weights(Network& network, const fs::path& path, int cutoff) {
+  return is_safetensors(path) ? load_tensors(network, path, cutoff) : load_stream(network, path, cutoff);
+}
+
+void save_weights(const Network& network, const fs::path& path, uint64_t seen, int layers) {
+  check_finite(network, path, layers);
+  is_safetensors(path) ? save_tensors(network, path, seen, layers) : save_stream(network, path, seen, layers);
 }
 
 }  // namespace dn
