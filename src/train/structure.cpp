@@ -12,7 +12,7 @@ namespace {
 // `layers` and `from` mean are listed as indexes.
 constexpr std::string_view kElsewhere[] = {
     "layers",      "from",          "batch_normalize", "cbn",       "norm",     "norm_scope", "norm_grad", "norm_frozen", "use_global_stats",
-    "norm_affine", "norm_momentum", "norm_update",     "norm_warm", "brn_rmax", "brn_dmax",   "noloss",    "probability",
+    "norm_affine", "norm_momentum", "norm_update",     "norm_warm", "brn_rmax", "brn_dmax",   "norm_window", "norm_sync", "noloss", "probability",
 };
 // Of a head, whose other keys are about its loss and the suppression.
 constexpr std::string_view kOfHead[] = {"anchors", "classes", "mask", "new_coords", "num", "scale_x_y"};

@@ -171,7 +171,7 @@ WeightsInfo load_tensors(Network& network, const fs::path& path, int cutoff) {
   for (size_t i = 0; i < slots.size(); ++i) {
     const ParamSegment& segment = *slots[i].segment;
     std::copy(values[i].begin(), values[i].end(), network.params().values(segment).begin());
-    if (segment.spec.role == ParamRole::running_variance) network.params().norm_updates(segment.layer) = std::min(updates[i], ParamStore::kWarm);
+    if (segment.spec.role == ParamRole::running_variance) network.params().norm_state(segment.layer).updates = std::min(updates[i], ParamStore::kWarm);
   }
   network.params().touch();
   return info;

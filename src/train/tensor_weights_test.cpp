@@ -114,7 +114,7 @@ std::string warnings_of(Network& network, const fs::path& path, int cutoff = INT
 
 TEST_F(tensor_weights, round_trip) {
   Network from = random_network();
-  from.params().norm_updates(0) = 123;
+  from.params().norm_state(0).updates = 123;
   const std::string bytes = saved(from, 123456789012345ull);
   Network to = random_network(std::string(kCfg), 6);
   const uint64_t version = to.params().version();
