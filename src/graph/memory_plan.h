@@ -1,4 +1,5 @@
-// Offsets for buffers whose lifetimes are known: greedy by size, first fit. A pure function, no devices.
+// Offsets for buffers whose lifetimes are known: first fit, the largest first, or the longest lived, whichever needs least.
+// Pure functions, no devices.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +20,8 @@ struct MemoryPlan {
 inline constexpr size_t kBufferAlignment = 64;
 
 MemoryPlan plan_memory(const std::vector<BufferRequest>& requests);
-int busiest_step(const std::vector<BufferRequest>& requests);             // the first step with the largest sum of live buffers
-size_t memory_lower_bound(const std::vector<BufferRequest>& requests);   // that sum
+std::vector<size_t> alive_bytes(const std::vector<BufferRequest>& requests);   // sum of live buffers per step, and 0 behind the last
+int busiest_step(const std::vector<BufferRequest>& requests);                  // the first step with the largest sum
+size_t memory_lower_bound(const std::vector<BufferRequest>& requests);         // that sum
 
 }  // namespace dn
