@@ -32,6 +32,7 @@ struct Needs {
   bool y_in_backward = false;        // y must survive until backward
   std::vector<size_t> saved;         // bytes, forward -> backward
   int saved_once = -1;               // the one of them that a second forward pass (Pass::again) finds as the first left it: statistics
+  int output_phase = 0;              // forward phases from this one on read `saved` only, not x, without scratch, and write y; the earlier ones do not
   size_t forward_scratch = 0;        // bytes, dead after the call
   size_t backward_scratch = 0;
   size_t kept = 0;                   // bytes of the kernel's own: weights packed once for many calls; only counted
@@ -68,7 +69,7 @@ struct Pass {
   // estimate: forward only, to set the running statistics from this batch (precise_bn).
   enum class Stage { only, gather, finish, estimate };
   bool training = false;
-  bool again = false;                      // the second forward pass of a segment: statistics are found, not taken (Needs::saved_once)
+  bool again = false;                      // a second forward pass, in backward: statistics are found, not taken (Needs::saved_once)
   Write param_grads = Write::overwrite;    // overwrite in the first mini-batch of a batch, accumulate afterwards
   int micro_step = 0, micro_steps = 1;     // index of the mini-batch in its batch, and how many there are
   uint64_t iteration = 0;

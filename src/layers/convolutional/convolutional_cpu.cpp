@@ -48,7 +48,7 @@ class ConvTrainingKernel : public Kernel {
   Needs needs() const override {
     Needs n;
     n.x_in_backward = args_.backward;
-    if (keeps_output()) n.saved = {z_.bytes(), norm_->saved_bytes()}, n.saved_once = 1;
+    if (keeps_output()) n.saved = {z_.bytes(), norm_->saved_bytes()}, n.saved_once = n.output_phase = 1;
     if (args_.backward) n.backward_scratch = norm_->backward_scratch_bytes();
     n.forward_scratch = forward_scratch_bytes();
     for (const auto* some : {&full_, &rest_})
@@ -61,7 +61,7 @@ class ConvTrainingKernel : public Kernel {
     return n;
   }
 
-  int forward_phases() const override { return layer_.normalized() ? 2 : 1; }
+  int forward_phases() const override { return direct_output_ ? 1 : 2; }
 
   void forward(const Io& io, const Pass& pass) override {
     ConvParams params = conv_params(layer_, io);
@@ -81,7 +81,7 @@ class ConvTrainingKernel : public Kernel {
       }
       norm_->collect(z, params.norm, vectors, pass);
     }
-    if (pass.phase + 1 == forward_phases()) norm_->apply(z, params.norm, vectors, io.y);
+    if (pass.phase == 1) norm_->apply(z, params.norm, vectors, io.y);
   }
 
   void backward(const Io& io, const Pass& pass) override {
