@@ -367,6 +367,9 @@ TEST_F(Cli, anchors_and_descriptions) {
   const Finished cfg = run({"describe", "tiny.v1.cfg"});
   EXPECT_EQ(cfg.code, 0) << cfg.err;
   EXPECT_NE(cfg.out.find("0 layout conversions"), std::string::npos) << cfg.out;
+  write_file(file("whole.cfg"), tiny_cfg(3, "norm_scope=batch\n"));
+  EXPECT_TRUE(std::regex_search(run({"describe", "whole.cfg", "-memory", "2G"}).out, std::regex("\n  auto +all kept .* <- this one\n")));
+  EXPECT_NE(run({"describe", "whole.cfg", "-memory", "1M"}).err.find("expected -memory "), std::string::npos);
   EXPECT_NE(run({"describe", "[net]"}).out.find("subdivisions"), std::string::npos);
   EXPECT_NE(run({"describe", "yolo"}).out.find("ignore_thresh"), std::string::npos);
 }

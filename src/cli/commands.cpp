@@ -14,6 +14,8 @@ constexpr Option kIouThresh = {"iou_thresh", "T", "0.5", "a detection is right w
 constexpr Option kPoints = {"points", "N", "0", "recall points of the average precision: 0 (area under the curve), 11 (VOC 2007), 101 (COCO)"};
 constexpr Option kLetterBox = {"letter_box", "", "", "keep the image's aspect (on anyway with letter_box=1 in the cfg)"};
 
+constexpr Option kMemory = {"memory", "SIZE", "", "with norm_scope = batch: memory for everything, such as 8G or 900M (default: 80 % of what is free)"};
+
 constexpr Option kTrain[] = {
     {"clear", "", "", "start at iteration 0, whatever the weights have seen"},
     {"map", "", "", "compute mAP during training (and at its end) and keep the best weights in NAME_best"},
@@ -23,7 +25,7 @@ constexpr Option kTrain[] = {
     kPoints,
     {"seed", "N", "1", "seed of weights, data order, augmentation and sizes"},
     {"loader_threads", "N", "0", "threads that load images; 0: one in eight cores"},
-    {"memory", "SIZE", "", "with norm_scope = batch: memory for everything, such as 8G or 900M (default: 80 % of what is free)"},
+    kMemory,
 };
 constexpr Option kTest[] = {
     {"thresh", "T", "0.25", "confidence from which a detection counts"},
@@ -42,6 +44,7 @@ constexpr Option kAnchors[] = {
     {"height", "N", "", "network input height, needed"},
     {"seed", "N", "1", "seed of the first centres"},
 };
+constexpr Option kDescribe[] = {kMemory};
 constexpr Option kSynth[] = {
     {"images", "N", "1000", "number of images, validation ones included"},
     {"seed", "N", "1", "seed of the scenes"},
@@ -74,7 +77,7 @@ constexpr Command kCommands[] = {
      "The result is a pretrained part for `detector train` with another cfg whose first N layers are the same. WEIGHTS and OUT are .weights\n"
      "files, or safetensors where the name ends in .safetensors; with N = all layers this turns one into the other,\n"
      "the count of images seen going back to 0."},
-    {"describe", "CFG|SECTION", 1, 1, "layers, parameters, arithmetic and memory of a cfg; or the keys of a section", kNone, describe, {}},
+    {"describe", "CFG|SECTION", 1, 1, "layers, parameters, arithmetic and memory of a cfg; or the keys of a section", kDescribe, describe, {}},
     {"synth", "OUT", 1, 1, "draw a labelled data set of scenes to train on", kSynth, synth, {}},
     {"demo", "", 0, 0, "draw images, train a small network on them, evaluate it, show what it finds", kDemo, demo, {}},
     {"help", "[COMMAND]", 0, -1, "this list, or one command", kNone, help, {}},

@@ -52,6 +52,13 @@ cpu::DeviceOptions device_options(const Arguments& arguments) {
   return options;
 }
 
+size_t memory_option(const Arguments& arguments) {
+  if (!arguments.has("memory")) return 0;
+  const auto bytes = parse_bytes(arguments.text("memory"));
+  if (!bytes || *bytes < (size_t{1} << 20)) fail("-memory ", arguments.text("memory"), ": expected a size such as 8G or 900M, at least 1M");
+  return *bytes;
+}
+
 Network load_model(const fs::path& cfg, const fs::path& weights) {
   Network network = Network::from_cfg(cfg);
   network.params().initialize(1);

@@ -19,6 +19,7 @@ struct ModelFiles {
 ModelFiles model_files(const std::vector<std::string>& positional);
 
 cpu::DeviceOptions device_options(const Arguments& arguments);
+size_t memory_option(const Arguments& arguments);   // -memory in bytes; 0: not given
 // A network ready for inference. Weights that hold only a part of the layers are refused.
 Network load_model(const fs::path& cfg, const fs::path& weights);
 

@@ -1,7 +1,6 @@
 // describe CFG: every layer with its shapes, parameters and arithmetic, and the memory that training and inference would take.
 // describe SECTION: the keys of a section type, from the tables that parse them.
 #include <algorithm>
-#include <numeric>
 
 #include "base/log.h"
 #include "cli/common.h"
@@ -9,6 +8,7 @@
 #include "layers/registry.h"
 #include "nn/detection.h"
 #include "train/memory_estimate.h"
+#include "train/training_plan.h"
 
 namespace dn::cli {
 namespace {
@@ -62,33 +62,38 @@ void say_memory(std::string_view title, const MemoryEstimate& m, const PlanRepor
   log::say(concat("  ", report.forward_steps, " forward and ", report.backward_steps, " backward steps, ", report.reorders, " layout conversions"));
 }
 
-// What whole-batch normalization costs: memory against operations, by the number of segments.
-void segment_table(Network& network, cpu::Device& device) {
-  const NetSpec& net = network.spec();
-  const Shape input = network.input(net.batch);
-  const std::vector<Shape> outputs = network.output_shapes(input);
-  std::vector<double> flops;
-  for (const auto& layer : network.layers()) flops.push_back(layer->forward_flops(network.source_shapes(layer->index(), input, outputs)));
-  const double all = 3 * std::accumulate(flops.begin(), flops.end(), 0.0);
-  log::say(concat("whole-batch normalization of ", net.batch, " images (norm_exact_segments):"));
-  for (const int segments : {1, 2, 3, 4, 6, 8, 12}) {
-    const Plan plan(network, device, input, PlanOptions{.training = true, .segments = segments});
-    const double again = std::accumulate(flops.begin(), flops.begin() + plan.report().computed_again, 0.0);
-    log::say(concat("  ", cell(concat(plan.report().segments, plan.report().segments == 1 ? " segment" : " segments"), 14),
-                    cell(mib(plan.report().arena_bytes), 12, true), "  activations; operations +", fixed(100 * again / all, 0), " %"));
-  }
+// What whole-batch normalization costs: memory against operations. chosen: how a run would train; null: nothing fits.
+void choice_table(Network& network, cpu::Device& device, const PlanReport* chosen) {
+  const int batch = network.spec().batch, written = network.spec().norm.exact_segments();
+  const auto row = [](const std::string& name, int segments, size_t bytes, double again, bool mark) {
+    log::say(concat("  ", cell(name, 7), cell(segments == 0 ? "all kept" : concat(segments, segments == 1 ? " segment" : " segments"), 14), cell(mib(bytes), 12, true),
+                    "  activations; operations +", fixed(100 * again, 1), " %", mark ? "  <- this one" : ""));
+  };
+  log::say(concat("whole-batch normalization of ", batch, " images (norm_exact_segments, here ", written < 0 ? "auto" : concat(written), "):"));
+  for (const PlanChoice& choice : Plan(network, device, network.input(batch), PlanOptions{.training = true}).choices())
+    row(concat(choice.segments), choice.segments, choice.arena_bytes, choice.again,
+        chosen && written >= 0 && choice.segments == chosen->segments);
+  if (chosen && written < 0) row("auto", chosen->segments, chosen->arena_bytes, chosen->again, true);
 }
 
-void memory_tables(Network& network, cpu::Device& device) {
+void training_tables(Network& network, cpu::Device& device, size_t memory) {
   const NetSpec& net = network.spec();
-  const bool trains = std::any_of(network.layers().begin(), network.layers().end(), [](const auto& layer) { return layer->has_loss(); });
-  if (trains) {
-    if (net.norm.whole_batch()) segment_table(network, device);
-    const int segments = net.norm.whole_batch() ? std::max(1, net.norm.exact_segments()) : 1;
-    const Plan plan(network, device, network.input(net.mini_batch()), PlanOptions{.training = true, .segments = segments});
-    say_memory(concat("training memory, batch = ", net.batch, " as ", net.parts(), " x ", net.mini_batch()),
-               estimate_training(network, plan.report(), net.width, net.height), plan.report());
+  std::unique_ptr<Plan> plan;
+  std::string refused;
+  try {
+    plan = make_training_plan(network, device, {{net.width, net.height}, net.mini_batch(), network.frozen_layers(0), memory});
+  } catch (const Error& e) {
+    refused = e.what();
   }
+  if (net.norm.whole_batch()) choice_table(network, device, plan ? &plan->report() : nullptr);
+  if (!plan) return log::warn(refused);
+  say_memory(concat("training memory, batch = ", net.batch, " as ", net.parts(), " x ", net.mini_batch()),
+             estimate_training(network, plan->report(), net.width, net.height), plan->report());
+}
+
+void memory_tables(Network& network, cpu::Device& device, size_t memory) {
+  if (std::any_of(network.layers().begin(), network.layers().end(), [](const auto& layer) { return layer->has_loss(); }))
+    training_tables(network, device, memory);
   const Plan plan(network, device, network.input(1), PlanOptions{});
   say_memory("inference memory, one image", estimate_inference(network, plan.report(), 1), plan.report());
 }
@@ -139,7 +144,7 @@ int describe(const Arguments& arguments) {
   network.params().allocate_grads();
   cpu::Device device(device_options(arguments));
   log::say(concat("device: ", device.description()));
-  memory_tables(network, device);
+  memory_tables(network, device, memory_option(arguments));
   return 0;
 }
 

@@ -20,11 +20,7 @@ int train(const Arguments& arguments) {
   options.points = static_cast<int>(arguments.integer("points", 0, 1001));
   options.seed = static_cast<uint64_t>(arguments.integer("seed", 0, INT64_MAX));
   options.device = device_options(arguments);
-  if (arguments.has("memory")) {
-    const auto bytes = parse_bytes(arguments.text("memory"));
-    if (!bytes || *bytes < (size_t{1} << 20)) fail("-memory ", arguments.text("memory"), ": expected a size such as 8G or 900M, at least 1M");
-    options.memory = *bytes;
-  }
+  options.memory = memory_option(arguments);
   options.loader_threads = static_cast<int>(arguments.integer("loader_threads", 0, 256));
   Trainer trainer(options);
   try {

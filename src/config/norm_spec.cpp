@@ -45,7 +45,7 @@ constexpr Key<NormKeys> kShared[] = {
 
 constexpr Key<NormKeys> kNetOnly[] = {
     {"norm_exact_segments", &NormKeys::segments, 0, 0,
-     "norm_scope = batch: parts of the network that backward computes again instead of keeping them; 0: none, auto: as few as the memory allows"},
+     "norm_scope = batch: at most so many parts that backward computes again, in as little memory as they allow; 0: none, auto: as the memory asks for"},
     {"precise_bn", &NormKeys::precise, 0, 100000, "mini-batches over which running statistics are taken anew before weights are evaluated or final; 0: never"},
 };
 constexpr int kMaxSegments = 64;

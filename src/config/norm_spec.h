@@ -54,7 +54,7 @@ struct NormKeys {
   int burn_in = 0;   // of [net]
   std::string segments = "auto";   // in [net]: of whole-batch training
   int precise = 0;                 // in [net]: mini-batches of re-estimation
-  // -1: as few as the memory allows.
+  // -1: as the memory asks for.
   int exact_segments() const;
   bool whole_batch() const { return scope == "batch"; }   // in [net]: the whole network works on whole batches
   // In [net]: a forward pass over all mini-batches meets the statistics, a second one works with them.

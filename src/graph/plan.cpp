@@ -1,4 +1,4 @@
-// Compiling: wiring -> slices -> kernels -> lifetimes -> addresses -> steps. Running: the steps in order.
+// Compiling: wiring -> slices -> kernels -> what is kept -> lifetimes -> addresses -> steps. Running: the steps in order.
 #include "graph/plan.h"
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 #include "device/cpu/arena.h"
 #include "device/cpu/conv_choice.h"
 #include "device/cpu/device.h"
-#include "graph/lifetimes.h"
+#include "graph/recompute.h"
 #include "graph/wiring.h"
 #include "layers/registry.h"
 #include "nn/elementwise.h"
@@ -19,11 +19,10 @@ namespace {
 struct Step {
   Kernel* kernel = nullptr;
   int layer = 0;
-  std::vector<Tensor> x, x_late, dx;             // late: what the second forward pass of a segment and backward see (LayerBuffers)
+  std::vector<Tensor> x, x_late, dx;             // late: what a second forward pass and backward see (LayerBuffers)
   std::vector<std::byte*> saved, saved_late;
   std::vector<ParamView> params;
   Io forward_io, again_io, backward_io;
-  bool in_backward = false;
   double forward_seconds = 0, backward_seconds = 0;
 };
 
@@ -43,28 +42,12 @@ class Stopwatch {
 struct Plan::Impl {
   Impl(Network& network, cpu::Device& dev, const Shape& input, const PlanOptions& opts)
       : net(network), device(dev), input_shape(input), options(opts), layer_count(static_cast<int>(network.layers().size())) {
-    prepare();
-    for (const int count : {2, 3, 4, 6, 8, 12, 16}) {
-      if (!options.training || options.budget == 0 || placed.bytes <= options.budget) break;
-      const bool slices_go = options.segments == 1;   // only then are the kernels others
-      options.segments = count;
-      slices_go ? prepare() : plan_memory();
-    }
-    if (options.budget > 0 && placed.bytes > options.budget)
-      fail(net.file(), ": the activations of ", input_shape.n, " images need ", bytes_text(static_cast<double>(placed.bytes)), " even in ", segments.count(),
-           " segments; there is room for ", bytes_text(static_cast<double>(options.budget)), ": expected a larger -memory, a smaller batch or a smaller input");
-    arena = cpu::Arena(placed.bytes);
-    make_steps();
-  }
-
-  // Everything up to the addresses, with options.segments.
-  void prepare() {
-    descs.clear(), kernels.clear(), needs.clear();
-    report = {};
     wiring = wire(net, options.training, std::max(options.frozen_layers, net.statistics_only_layers()));
     describe_tensors();
     compile();
-    plan_memory();
+    choose();
+    arena = cpu::Arena(placed.bytes);
+    make_steps();
   }
 
   bool is_step(int layer) const { return !net.layers()[static_cast<size_t>(layer)]->is_view(); }
@@ -73,7 +56,9 @@ struct Plan::Impl {
   void describe_tensors();
   int image_channels(const std::vector<Slice>& kind, int layer) const;
   void compile();
-  void plan_memory();
+  PlanFacts facts() const { return {net, wiring, slices, descs, input_desc, needs, operations, options.training, options.keep_outputs}; }
+  void choose();
+  void use(const Recompute& chosen);
   void make_steps();
   Step make_step(int layer);
   float* slice_address(int buffer, const Slice& slice, const TensorDesc& desc) const {
@@ -81,7 +66,7 @@ struct Plan::Impl {
   }
   float* address(int buffer) const { return buffer < 0 ? nullptr : reinterpret_cast<float*>(arena.data() + placed.offsets[static_cast<size_t>(buffer)]); }
   Tensor output_tensor(int source, bool late) const;
-  void compute_again(int segment, Pass& now);
+  void compute_again(Step& step, const Event& event, Pass now);
   Tensor gradient_tensor(int source) const;
 
   Network& net;
@@ -92,17 +77,19 @@ struct Plan::Impl {
   Wiring wiring;
   Slices slices;                       // per layer: whose buffers its output and gradient lie in
   std::vector<Shape> shapes;
+  std::vector<double> operations;      // of one forward pass, per layer
   TensorDesc input_desc;
   std::vector<TensorDesc> descs;       // of outputs
   std::vector<std::unique_ptr<Kernel>> kernels;
   std::vector<Needs> needs;
-  Segments segments;
+  std::vector<Event> events;           // of backward
   Lifetimes life;
   std::vector<MemoryRow> memory;       // its buffers, for people
   const float* plain_input = nullptr;  // the caller's memory, where the input needs no packing (Lifetimes::input)
   MemoryPlan placed;
   cpu::Arena arena;
   std::vector<Step> steps;
+  std::vector<int> step_of;            // per layer; -1: a view
   std::vector<LossReport> losses;
   PlanReport report;
 };
@@ -116,9 +103,10 @@ int Plan::Impl::image_channels(const std::vector<Slice>& kind, int layer) const 
 void Plan::Impl::describe_tensors() {
   const auto& layers = net.layers();
   shapes = net.output_shapes(input_shape);
+  for (const auto& layer : layers) operations.push_back(layer->forward_flops(net.source_shapes(layer->index(), input_shape, shapes)));
   const bool plain = layers[0]->reads_plain(input_shape);
   input_desc = {input_shape, plain ? 1 : device.block()};
-  slices = place_slices(net, shapes, {options.training, options.slices && options.segments <= 1, device.block()}, wiring);
+  slices = place_slices(net, shapes, {options.training, options.slices, device.block()}, wiring);
   for (int i = 0; i < layer_count; ++i) {
     const Layer& layer = *layers[static_cast<size_t>(i)];
     if (layer.is_view()) {
@@ -153,24 +141,43 @@ void Plan::Impl::compile() {
   cpu::save_choices();
 }
 
-void Plan::Impl::plan_memory() {
-  segments = {};
+// Everything is kept where that fits, else what can be, as the options say.
+void Plan::Impl::choose() {
+  use({Keep(facts())});
+  for (const MemoryRow& row : memory) report.everything_live += round_up(row.bytes, kBufferAlignment);
+  const bool fits = options.budget == 0 || placed.bytes <= options.budget;
+  if (!options.training || (options.segments <= 0 && fits)) return;
+  ensure(!options.keep_outputs, "outputs that are kept cannot be computed again");
+  const PlanFacts compiled = facts();
+  const RecomputeSearch search(compiled);
+  if (options.segments > 0) use(search.smallest(options.segments));
+  if (options.segments == kAutomatic)
+    if (const auto found = search.within(options.budget)) use(*found);
+  if (options.budget > 0 && placed.bytes > options.budget) {
+    const size_t least = search.smallest().bytes, needed = options.segments == kAutomatic ? least : placed.bytes;
+    throw DoesNotFit(concat(net.file(), ": the activations of ", input_shape.n, " images of ", input_shape.w, " x ", input_shape.h, " need ",
+                            bytes_text(static_cast<double>(needed)), options.segments == kAutomatic ? " at least" : "", "; there is room for ",
+                            bytes_text(static_cast<double>(options.budget))),
+                     least);
+  }
+}
+
+void Plan::Impl::use(const Recompute& chosen) {
   memory.clear();
-  report.everything_live = 0;
-  const LifetimeFacts facts{net, wiring, slices, descs, input_desc, needs, options.training, options.keep_outputs};
-  if (options.training && options.segments > 1) segments = cut_segments(facts, options.segments);
-  life = plan_lifetimes(facts, Timeline(layer_count, options.training, segments));
+  const PlanFacts compiled = facts();
+  const StepOrder order(compiled, chosen.keep);
+  events = order.events();
+  life = plan_lifetimes(compiled, chosen.keep, order);
   placed = dn::plan_memory(life.requests);
   const int peak = busiest_step(life.requests);
   for (size_t i = 0; i < life.requests.size(); ++i) {
     const BufferRequest& r = life.requests[i];
-    memory.push_back({life.names[i].layer, life.names[i].what, r.bytes, placed.offsets[i], r.first <= peak && peak <= r.last});
-    report.everything_live += round_up(r.bytes, kBufferAlignment);
+    memory.push_back({life.names[i].layer, std::string(life.names[i].what), r.bytes, placed.offsets[i], r.first <= peak && peak <= r.last});
   }
   for (const Needs& need : needs) report.scratch_bytes = std::max({report.scratch_bytes, need.forward_scratch, need.backward_scratch});
   report.arena_bytes = placed.bytes;
-  report.segments = segments.count();
-  report.computed_again = segments.first.back();
+  report.segments = chosen.segments;
+  report.again = share_of_step(compiled, chosen.operations);
 }
 
 Tensor Plan::Impl::output_tensor(int source, bool late) const {
@@ -196,7 +203,6 @@ Step Plan::Impl::make_step(int layer) {
   Step step;
   step.kernel = kernels[at].get();
   step.layer = layer;
-  step.in_backward = wiring.backward[at];
   for (size_t k = 0; k < wiring.sources[at].size(); ++k) {
     const int source = wiring.sources[at][k];
     step.x.push_back(output_tensor(source, false));
@@ -227,7 +233,7 @@ void Plan::Impl::make_steps() {
   losses.resize(static_cast<size_t>(layer_count));
   if (layer_count > 0) net.params().norm_state(layer_count - 1);  // they must not move once their addresses are handed out
   for (int i = 0; i < layer_count; ++i)
-    if (is_step(i)) steps.push_back(make_step(i));
+    if (step_of.push_back(is_step(i) ? static_cast<int>(steps.size()) : -1); is_step(i)) steps.push_back(make_step(i));
   for (Step& step : steps)
     for (Io* io : {&step.forward_io, &step.again_io, &step.backward_io}) {
       io->x = io == &step.forward_io ? step.x : step.x_late;
@@ -236,7 +242,7 @@ void Plan::Impl::make_steps() {
       io->params = step.params;
     }
   report.forward_steps = static_cast<int>(steps.size());
-  report.backward_steps = static_cast<int>(std::count_if(steps.begin(), steps.end(), [](const Step& s) { return s.in_backward; }));
+  report.backward_steps = static_cast<int>(std::ranges::count(events, false, &Event::again));
 }
 
 Plan::Plan(Network& network, cpu::Device& device, const Shape& input, const PlanOptions& options)
@@ -247,6 +253,18 @@ Plan::~Plan() = default;
 const Shape& Plan::input_shape() const { return impl_->input_shape; }
 const PlanReport& Plan::report() const { return impl_->report; }
 std::vector<MemoryRow> Plan::memory() const { return impl_->memory; }
+
+std::vector<PlanChoice> Plan::choices() const {
+  ensure(impl_->options.training, "choices of an inference plan");
+  const PlanFacts facts = impl_->facts();
+  const RecomputeSearch search(facts);
+  const Keep everything(facts);
+  std::vector<PlanChoice> rows = {{0, plan_memory(plan_lifetimes(facts, everything, StepOrder(facts, everything)).requests).bytes, 0}};
+  for (int segments = 1; segments <= RecomputeSearch::kMostSegments; ++segments)
+    if (const Recompute found = search.smallest(segments); found.bytes < rows.back().arena_bytes)
+      rows.push_back({segments, found.bytes, share_of_step(facts, found.operations)});
+  return rows;
+}
 
 std::vector<StepTime> Plan::times() const {
   std::vector<StepTime> out;
@@ -290,17 +308,11 @@ void Plan::forward(const Pass& pass) {
   }
 }
 
-// The forward pass of a segment once more, into the buffers that its backward pass reads. Statistics and losses were reported the first time.
-void Plan::Impl::compute_again(int segment, Pass& now) {
+// Statistics and losses were reported the first time.
+void Plan::Impl::compute_again(Step& step, const Event& event, Pass now) {
   now.again = true;
-  for (Step& step : steps) {
-    if (segments.of(step.layer) != segment) continue;
-    const LossReport loss = losses[static_cast<size_t>(step.layer)];
-    const Stopwatch watch(step.backward_seconds);
-    for (now.phase = 0; now.phase < step.kernel->forward_phases(); ++now.phase) step.kernel->forward(step.again_io, now);
-    losses[static_cast<size_t>(step.layer)] = loss;
-  }
-  now.again = false;
+  const int to = event.output ? step.kernel->forward_phases() : needs[static_cast<size_t>(step.layer)].output_phase;
+  for (now.phase = event.from; now.phase < to; ++now.phase) step.kernel->forward(step.again_io, now);
 }
 
 void Plan::backward(const Pass& pass) {
@@ -311,12 +323,14 @@ void Plan::backward(const Pass& pass) {
   if (pass.param_grads == Write::overwrite)  // layers that no gradient reaches still take part in the update
     for (const ParamSegment& segment : p.net.params().segments())
       if (!p.wiring.backward[static_cast<size_t>(segment.layer)]) std::ranges::fill(p.net.params().grads(segment), 0.0f);
-  int segment = p.segments.count() - 1;   // whose tensors are there
-  for (auto step = p.steps.rbegin(); step != p.steps.rend(); ++step) {
-    if (const int of = p.segments.of(step->layer); of != segment) p.compute_again(segment = of, now);
-    if (!step->in_backward) continue;
-    const Stopwatch watch(step->backward_seconds);
-    for (now.phase = 0; now.phase < step->kernel->backward_phases(); ++now.phase) step->kernel->backward(step->backward_io, now);
+  for (const Event& event : p.events) {
+    Step& step = p.steps[static_cast<size_t>(p.step_of[static_cast<size_t>(event.layer)])];
+    const Stopwatch watch(step.backward_seconds);
+    if (event.again) {
+      p.compute_again(step, event, now);
+      continue;
+    }
+    for (now.phase = 0; now.phase < step.kernel->backward_phases(); ++now.phase) step.kernel->backward(step.backward_io, now);
   }
 }
 

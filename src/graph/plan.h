@@ -5,15 +5,19 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "graph/network.h"
 
 namespace dn {
 
+inline constexpr int kAutomatic = -1;   // segments
+
 struct PlanOptions {
   bool training = false;
   int frozen_layers = 0;      // layers with a lower index are not trained
-  int segments = 1;           // more: backward computes so many parts of the network again instead of keeping their tensors (training)
-  size_t budget = 0;          // bytes; above it, segments are made, as few as will do. 0: no limit
+  int segments = 0;           // training. 0: everything that backward needs is kept; N: it computes what it can again, in at most so many parts and as
+                              // little memory as these allow; kAutomatic: as little again as the budget allows
+  size_t budget = 0;          // bytes; plans that need more are refused (DoesNotFit). 0: no limit
   bool slices = true;         // false: every route copies (tests)
   bool keep_outputs = false;  // every layer's output stays readable after forward (tests, golden comparison)
 };
@@ -23,9 +27,23 @@ struct PlanReport {
   size_t everything_live = 0;     // the same without reuse
   size_t scratch_bytes = 0;
   size_t kernel_bytes = 0;        // weights that inference kernels keep packed, beside the arena
-  int segments = 1;
-  int computed_again = 0;         // layers before this one are computed twice
+  int segments = 0;               // as made
+  double again = 0;               // operations that backward computes again, as a share of a whole step's
   int forward_steps = 0, backward_steps = 0, reorders = 0;
+};
+
+// How memory can be traded for operations.
+struct PlanChoice {
+  int segments = 0;
+  size_t arena_bytes = 0;
+  double again = 0;
+};
+
+// No plan within PlanOptions::budget, or none with that many segments.
+class DoesNotFit : public Error {
+ public:
+  DoesNotFit(const std::string& message, size_t at_least) : Error(message), least(at_least) {}
+  size_t least;   // bytes of the smallest plan, whatever its segments
 };
 
 // Seconds spent in one layer's steps since the plan was made.
@@ -60,6 +78,8 @@ class Plan {
   const PlanReport& report() const;
   std::vector<StepTime> times() const;   // in layer order, views left out
   std::vector<MemoryRow> memory() const;
+  // By number of segments, as long as more of them need less memory. Training plans only.
+  std::vector<PlanChoice> choices() const;
 
  private:
   struct Impl;

@@ -167,36 +167,73 @@ TEST(plan, gradient_is_the_chain_rule_over_the_whole_network) {
   }
 }
 
-// Segments: parts of the network computed again in backward give the same gradients and leave the same running statistics, bit for bit.
+// Everything that a step leaves behind.
+struct Step {
+  std::vector<float> numbers;   // gradients, weights with running statistics, losses
+  PlanReport report;
+};
+
+Step one_step(int images_count, int block, const PlanOptions& options) {
+  Network network = Network::from_text(net_text(true));
+  network.params().initialize(5);
+  cpu::Device device({.threads = 2, .block = block, .convolution = cpu::ConvAlgorithm::direct});
+  Plan plan(network, device, network.input(images_count), options);
+  const std::vector<float> all = images(network.input(images_count));
+  const auto truth = truths(images_count);
+  Pass pass{.training = true};
+  pass.truth = truth;
+  plan.set_input(all.data());
+  plan.forward(pass);
+  plan.backward(pass);
+  Step out{{network.params().grads().begin(), network.params().grads().end()}, plan.report()};
+  for (const ParamSegment& s : network.params().segments())
+    out.numbers.insert(out.numbers.end(), network.params().values(s).begin(), network.params().values(s).end());
+  for (const int head : {9, 15}) out.numbers.push_back(static_cast<float>(plan.loss(head).cost)), out.numbers.push_back(static_cast<float>(plan.loss(head).truths));
+  return out;
+}
+
+void expect_same(const Step& a, const Step& b) {
+  ASSERT_EQ(a.numbers.size(), b.numbers.size());
+  EXPECT_EQ(0, std::memcmp(a.numbers.data(), b.numbers.data(), a.numbers.size() * sizeof(float)));
+}
+
+// Segments: parts of the network computed again in backward give the same gradients and leave the same running statistics, bit for bit; with slices
+// and without, and when the batch is no multiple of anything.
 TEST(plan, computing_segments_again_changes_nothing) {
-  const auto after = [](int segments, size_t* arena, int* made) {
-    Network network = Network::from_text(net_text(true));
-    network.params().initialize(5);
-    cpu::Device device(direct());
-    Plan plan(network, device, network.input(4), {.training = true, .segments = segments, .slices = false});
-    const std::vector<float> all = images(network.input(4));
-    const auto truth = truths(4);
-    Pass pass{.training = true};
-    pass.truth = truth;
-    plan.set_input(all.data());
-    plan.forward(pass);
-    plan.backward(pass);
-    *arena = plan.report().arena_bytes;
-    *made = plan.report().segments;
-    std::vector<float> out(network.params().grads().begin(), network.params().grads().end());
-    for (const ParamSegment& s : network.params().segments()) out.insert(out.end(), network.params().values(s).begin(), network.params().values(s).end());
-    out.push_back(static_cast<float>(plan.loss(9).cost)), out.push_back(static_cast<float>(plan.loss(15).cost));
-    return out;
-  };
-  size_t whole_arena = 0, arena = 0;
-  int made = 0;
-  const std::vector<float> whole = after(1, &whole_arena, &made);
-  for (const int segments : {2, 3, 4, 6}) {
-    const std::vector<float> cut = after(segments, &arena, &made);
-    EXPECT_GT(made, 1) << segments;
-    EXPECT_LT(arena, whole_arena) << segments;
-    ASSERT_EQ(cut.size(), whole.size());
-    EXPECT_EQ(0, std::memcmp(cut.data(), whole.data(), whole.size() * sizeof(float))) << segments << " segments";
+  for (const int block : {8, 16})
+    for (const int count : {4, 5}) {
+      const Step whole = one_step(count, block, {.training = true, .slices = false});
+      for (const bool slices : {false, true})
+        for (const int segments : {0, 1, 2, 3, 4, 5, 6}) {
+          const Step cut = one_step(count, block, {.training = true, .segments = segments, .slices = slices});
+          SCOPED_TRACE(concat(segments, " segments, ", count, " images, block ", block, slices ? ", slices" : ""));
+          EXPECT_GE(cut.report.segments, std::min(segments, 2));
+          EXPECT_TRUE(segments == 0 || cut.report.arena_bytes < whole.report.arena_bytes);
+          expect_same(cut, whole);
+        }
+    }
+}
+
+TEST(plan, any_budget_that_can_be_met_changes_nothing) {
+  for (const int frozen : {0, 4}) {
+    const Step whole = one_step(5, 8, {.training = true, .frozen_layers = frozen});
+    size_t least = 0;
+    try {
+      one_step(5, 8, {.training = true, .frozen_layers = frozen, .segments = kAutomatic, .budget = 1});
+      FAIL() << "a plan within one byte";
+    } catch (const DoesNotFit& why) {
+      least = why.least;
+    }
+    ASSERT_LT(least, whole.report.arena_bytes);
+    for (int k = 0; k <= 8; ++k) {
+      const size_t budget = least + (whole.report.arena_bytes - least) * static_cast<size_t>(k) / 8;
+      const Step cut = one_step(5, 8, {.training = true, .frozen_layers = frozen, .segments = kAutomatic, .budget = budget});
+      SCOPED_TRACE(budget);
+      EXPECT_LE(cut.report.arena_bytes, budget);
+      EXPECT_EQ(cut.report.segments == 0, k == 8);
+      expect_same(cut, whole);
+    }
+    EXPECT_THROW(one_step(5, 8, {.training = true, .frozen_layers = frozen, .segments = 2, .budget = least / 2}), DoesNotFit);
   }
 }
 

@@ -50,8 +50,9 @@ double epochs(const RunFacts& f, int64_t iterations) {
 std::string batch_text(const RunFacts& f) {
   const NetSpec& net = f.network.spec();
   const int64_t per_epoch = static_cast<int64_t>((f.images + static_cast<size_t>(net.batch) - 1) / static_cast<size_t>(net.batch));
-  const std::string parts = net.norm.whole_batch() ? concat(", all at once", f.plan.segments > 1 ? concat(" in ", f.plan.segments, " segments") : "",
-                                                            " (norm_scope = batch: subdivisions = ", net.subdivisions, " changes nothing")
+  const std::string again = f.plan.segments > 0 ? concat(" in ", f.plan.segments, f.plan.segments == 1 ? " segment, +" : " segments, +",
+                                                         fixed(100 * f.plan.again, 1), " % operations") : "";
+  const std::string parts = net.norm.whole_batch() ? concat(", all at once", again, " (norm_scope = batch: subdivisions = ", net.subdivisions, " changes nothing")
                                                    : concat(" = ", net.parts(), " x ", net.mini_batch(), " (batch normalization sees ", net.mini_batch());
   return concat(net.batch, " images per update", parts, "); one epoch = ", f.images, " images = ", per_epoch, per_epoch == 1 ? " update" : " updates", "; ", net.max_batches - f.start,
                 " updates to go, ends after epoch ", fixed(epochs(f, net.max_batches), 1));

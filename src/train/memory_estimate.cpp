@@ -11,8 +11,6 @@ namespace {
 
 constexpr size_t kProcess = size_t{27} << 20;  // measured: code, oneDNN's generated kernels, stacks, decoded images
 
-constexpr size_t kLeast = size_t{1} << 20;
-
 // Memory that the system could give without swapping; unknown: as much as one likes.
 size_t available_bytes() {
   std::ifstream info("/proc/meminfo");
@@ -47,10 +45,7 @@ MemoryEstimate estimate_inference(const Network& network, const PlanReport& plan
   return m;
 }
 
-size_t arena_budget(const Network& network, int width, int height, size_t memory) {
-  const size_t other = estimate_training(network, {}, width, height).total(), all = memory > 0 ? memory : available_bytes() / 5 * 4;
-  return all > other + kLeast ? all - other : kLeast;
-}
+size_t free_memory() { return available_bytes() / 5 * 4; }
 
 size_t peak_resident_bytes() {
   struct rusage usage {};

@@ -17,8 +17,8 @@ struct MemoryEstimate {
 MemoryEstimate estimate_training(const Network& network, const PlanReport& plan, int width, int height, int loader_prefetch = 1);
 MemoryEstimate estimate_inference(const Network& network, const PlanReport& plan, int images);
 
-// What is left for a training plan's arena: of `memory` bytes (0: four fifths of what the machine has free now), without everything else.
-size_t arena_budget(const Network& network, int width, int height, size_t memory);
+// What a run may take when nobody says: four fifths of what the machine has free now.
+size_t free_memory();
 
 size_t peak_resident_bytes();  // of this process so far
 

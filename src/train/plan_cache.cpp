@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "train/memory_estimate.h"
+#include "train/training_plan.h"
 
 namespace dn {
 
@@ -18,16 +18,7 @@ Plan& PlanCache::training(NetSize size, int mini_batch, int frozen_layers) {
   while (!plans_.empty() && plans_.size() >= capacity_) plans_.pop_back();  // before the new one takes memory
   // Layers that thaw or freeze during a run (stopbackward=N) never go back: plans with another number are of no use any more.
   plans_.remove_if([&](const Entry& e) { return e.frozen_layers != frozen_layers; });
-  PlanOptions options;
-  options.training = true;
-  options.frozen_layers = frozen_layers;
-  if (network_.spec().norm.whole_batch()) {
-    const int segments = network_.spec().norm.exact_segments();
-    options.segments = std::max(1, segments);
-    if (segments < 0) options.budget = arena_budget(network_, size.width, size.height, memory_);
-  }
-  plans_.push_front(
-      {size, mini_batch, frozen_layers, std::make_unique<Plan>(network_, device_, network_.input(mini_batch, size.width, size.height), options)});
+  plans_.push_front({size, mini_batch, frozen_layers, make_training_plan(network_, device_, {size, mini_batch, frozen_layers, memory_})});
   // Choosing convolution algorithms tries them on buffers of their own; the allocator would keep those pages for the whole run.
   ::malloc_trim(0);
   return *plans_.front().plan;

@@ -12,7 +12,7 @@ namespace dn {
 class PlanCache {
  public:
   PlanCache(Network& network, cpu::Device& device, size_t capacity) : network_(network), device_(device), capacity_(capacity) {}
-  // Bytes for everything; plans of whole batches are cut into segments when they would need more. 0: what the machine has.
+  // Bytes for everything (TrainingPlanRequest::memory).
   void set_memory(size_t bytes) { memory_ = bytes; }
   // The plan of `mini_batch` images of that size; built when it is not there. Valid until the next call.
   Plan& training(NetSize size, int mini_batch, int frozen_layers);
