@@ -23,6 +23,7 @@ struct Arguments {
   std::string cfg;
   int batch = 0, threads = 0, runs = 10;
   bool json = false, profile = false;
+  size_t budget = 0;   // of a training plan's arena; 0: everything is kept
   cpu::ConvAlgorithm convolution = cpu::ConvAlgorithm::automatic;
 };
 
@@ -43,6 +44,8 @@ inline Arguments parse_arguments(int argc, char** argv, int batch) {
       a.threads = number(i);
     else if (word == "--runs")
       a.runs = number(i);
+    else if (const auto bytes = word == "--budget" && i + 1 < argc ? parse_bytes(argv[i + 1]) : std::nullopt)
+      a.budget = *bytes, ++i;
     else if (word == "--json")
       a.json = true;
     else if (word == "--profile")
@@ -52,7 +55,7 @@ inline Arguments parse_arguments(int argc, char** argv, int batch) {
     else if (!word.starts_with("-") && a.cfg.empty())
       a.cfg = word;
     else
-      fail("unknown argument ", word, "; expected CFG [--batch N] [--threads N] [--runs N] [--json] [--profile] [--direct]");
+      fail("unknown argument ", word, "; expected CFG [--batch N] [--threads N] [--runs N] [--json] [--profile] [--direct] [--budget SIZE]");
   }
   return a;
 }

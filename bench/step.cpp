@@ -1,6 +1,6 @@
 // One training step of a cfg: forward, loss, backward, update, on random images with a few random boxes.
 //
-//   bench_step CFG [--batch N] [--threads N] [--runs N] [--profile] [--json]
+//   bench_step CFG [--batch N] [--threads N] [--runs N] [--profile] [--json] [--budget SIZE]
 #include "bench/common.h"
 #include "graph/plan.h"
 #include "train/memory_estimate.h"
@@ -40,7 +40,7 @@ void run(const Arguments& a) {
   Network network = Network::from_cfg(a.cfg);
   random_weights(network);
   cpu::Device device({.threads = a.threads, .convolution = a.convolution});
-  Plan plan(network, device, network.input(a.batch), {.training = true});
+  Plan plan(network, device, network.input(a.batch), {.training = true, .segments = a.budget > 0 ? kAutomatic : 0, .budget = a.budget});
   Optimizer optimizer(network.params(), {.momentum = .9, .decay = 5e-4, .batch = a.batch, .layer_scale = {}, .threads = device.threads()});
   const std::vector<float> images = random_images(plan.input_shape());
   const auto truth = random_truth(a.batch);
