@@ -17,6 +17,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "bench/triad-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace dn::ceiling {
 namespace HWY_NAMESPACE {
@@ -37,12 +39,6 @@ double multiply_add(int64_t rounds, float* sink) {
   const auto high = hn::Add(hn::Add(x5, x6), hn::Add(hn::Add(x7, x8), x9));
   *sink = hn::GetLane(hn::SumOfLanes(d, hn::Add(low, high)));
   return static_cast<double>(rounds) * 10 * 2 * static_cast<double>(hn::Lanes(d));
-}
-
-void triad(float* out, const float* b, const float* c, size_t count) {
-  const hn::ScalableTag<float> d;
-  const auto scale = hn::Set(d, 1.5f);
-  for (size_t i = 0; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) hn::StoreU(hn::MulAdd(scale, hn::LoadU(d, c + i), hn::LoadU(d, b + i)), d, out + i);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -16,6 +16,7 @@
 #include "base/rng.h"
 #include "device/cpu/device.h"
 #include "graph/network.h"
+#include "image/truth.h"
 
 namespace dn::bench {
 
@@ -89,6 +90,19 @@ inline std::vector<float> random_images(const Shape& input) {
   std::vector<float> images(input.count());
   for (float& v : images) v = static_cast<float>(rng.uniform());
   return images;
+}
+
+// A few boxes in every image.
+inline std::vector<std::vector<TruthBox>> random_truth(int images) {
+  std::vector<std::vector<TruthBox>> truth(static_cast<size_t>(images));
+  for (size_t n = 0; n < truth.size(); ++n) {
+    Rng rng(2, RandomUse::test, n);
+    for (int i = 0; i < 5; ++i)
+      truth[n].push_back({{static_cast<float>(rng.uniform(.1, .9)), static_cast<float>(rng.uniform(.1, .9)), static_cast<float>(rng.uniform(.05, .5)),
+                           static_cast<float>(rng.uniform(.05, .5))},
+                          0});
+  }
+  return truth;
 }
 
 inline double peak_rss_mib() {

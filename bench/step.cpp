@@ -9,18 +9,6 @@
 namespace dn::bench {
 namespace {
 
-std::vector<std::vector<TruthBox>> random_truth(int images) {
-  std::vector<std::vector<TruthBox>> truth(static_cast<size_t>(images));
-  for (size_t n = 0; n < truth.size(); ++n) {
-    Rng rng(2, RandomUse::test, n);
-    for (int i = 0; i < 5; ++i)
-      truth[n].push_back({{static_cast<float>(rng.uniform(.1, .9)), static_cast<float>(rng.uniform(.1, .9)), static_cast<float>(rng.uniform(.05, .5)),
-                           static_cast<float>(rng.uniform(.05, .5))},
-                          0});
-  }
-  return truth;
-}
-
 // `first`: the times after the warm-up, whose page faults are not ours to show.
 void print_profile(const Network& network, const Plan& plan, const std::vector<StepTime>& first, int runs) {
   double forward = 0, backward = 0;
