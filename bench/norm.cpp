@@ -51,7 +51,10 @@ void print(const Arguments& a, const nlohmann::ordered_json& row) {
   }
   std::string line;
   for (const auto& [key, value] : row.items())
-    line += concat(line.empty() ? "" : ", ", key, " ", value.is_number_float() ? fixed(value.get<double>(), 3) : value.is_string() ? value.get<std::string>() : value.dump());
+    line += concat(line.empty() ? "" : ", ", key, " ",
+                   value.is_number_float() ? fixed(value.get<double>(), 3)
+                   : value.is_string()     ? value.get<std::string>()
+                                           : value.dump());
   std::cout << line << std::endl;
 }
 
@@ -83,7 +86,8 @@ class Training {
         network_(Network::from_text(with_net_keys(cfg, keys), name_)),
         plan_(network_, device, network_.input(network_.spec().mini_batch()),
               {.training = true, .segments = network_.spec().norm.whole_batch() ? std::max(1, network_.spec().norm.exact_segments()) : 1}),
-        optimizer_(network_.params(), {.momentum = .9, .decay = 5e-4, .batch = network_.spec().batch, .layer_scale = {}, .threads = device.threads()}),
+        optimizer_(network_.params(),
+                   {.momentum = .9, .decay = 5e-4, .batch = network_.spec().batch, .layer_scale = {}, .threads = device.threads()}),
         images_(random_images(network_.input(network_.spec().batch))),
         truth_(random_truth(network_.spec().batch)) {
     random_weights(network_);
@@ -97,8 +101,13 @@ class Training {
   void forget_times() { ms_.clear(); }
   const std::vector<double>& times() const { return ms_; }
   nlohmann::ordered_json row() const {
-    return {{"what", "step"}, {"name", name_}, {"ms_median", median(ms_)}, {"ms_min", std::ranges::min(ms_)}, {"ms_max", std::ranges::max(ms_)},
-            {"arena_mib", static_cast<double>(plan_.report().arena_bytes) / (1 << 20)}, {"segments", plan_.report().segments}};
+    return {{"what", "step"},
+            {"name", name_},
+            {"ms_median", median(ms_)},
+            {"ms_min", std::ranges::min(ms_)},
+            {"ms_max", std::ranges::max(ms_)},
+            {"arena_mib", static_cast<double>(plan_.report().arena_bytes) / (1 << 20)},
+            {"segments", plan_.report().segments}};
   }
 
  private:
@@ -137,7 +146,10 @@ void print_ratio(const Arguments& a, const std::string& name, const Training& of
   std::vector<double> ratios;
   for (size_t i = 0; i < of.times().size(); ++i) ratios.push_back(of.times()[i] / by.times()[i]);
   std::ranges::sort(ratios);
-  print(a, {{"what", "ratio"}, {"name", name}, {"ratio", ratios[ratios.size() / 2]}, {"quarter", ratios[ratios.size() / 4]},
+  print(a, {{"what", "ratio"},
+            {"name", name},
+            {"ratio", ratios[ratios.size() / 2]},
+            {"quarter", ratios[ratios.size() / 4]},
             {"three_quarters", ratios[ratios.size() * 3 / 4]}});
 }
 
@@ -174,14 +186,14 @@ void compare_steps(const Arguments& a, cpu::Device& device) {
 
 struct Sweep {
   const char* name;
-  double plain, moved;   // tensors named in the code; and read or written, a store into memory that was not read first counted twice
+  double plain, moved;  // tensors named in the code; and read or written, a store into memory that was not read first counted twice
   std::function<void()> body;
   std::vector<double> ms{};
 };
 
 void measure_sweeps(const Arguments& a, cpu::Device& device) {
-  const TensorDesc desc{{16, 32, 208, 208}, device.block()};   // 85 MiB: more than the caches that a core has to itself
-  constexpr size_t kTriad = size_t{24} << 20;                  // floats an array, as in bench_ceiling
+  const TensorDesc desc{{16, 32, 208, 208}, device.block()};  // 85 MiB: more than the caches that a core has to itself
+  constexpr size_t kTriad = size_t{24} << 20;                 // floats an array, as in bench_ceiling
   cpu::Arena tensors(3 * desc.bytes()), arrays(3 * kTriad * sizeof(float));
   float *const data = reinterpret_cast<float*>(tensors.data()), *const b = reinterpret_cast<float*>(arrays.data());
   Rng rng(1, RandomUse::test);
@@ -194,14 +206,15 @@ void measure_sweeps(const Arguments& a, cpu::Device& device) {
   std::vector<Moments> moments(channels);
   std::vector<double> sums(channels), sums_x(channels);
   const int threads = device.threads();
-  std::vector<Sweep> sweeps = {
-      {"statistics", 1, 1, [&] { channel_moments(threads, x, moments); }},
-      {"normalise, leaky", 2, 3, [&] { normalize_activate(threads, x, affine, Activation::leaky, y); }},
-      {"backward sums, leaky", 2, 2, [&] { gradient_sums(threads, x, dy, affine, Activation::leaky, sums, sums_x); }},
-      {"backward, leaky, in place", 3, 3, [&] { normalize_activate_backward(threads, x, dy, affine, Activation::leaky, {small.data(), small.data()}, dy); }}};
+  std::vector<Sweep> sweeps = {{"statistics", 1, 1, [&] { channel_moments(threads, x, moments); }},
+                               {"normalise, leaky", 2, 3, [&] { normalize_activate(threads, x, affine, Activation::leaky, y); }},
+                               {"backward sums, leaky", 2, 2, [&] { gradient_sums(threads, x, dy, affine, Activation::leaky, sums, sums_x); }},
+                               {"backward, leaky, in place", 3, 3, [&] {
+                                  normalize_activate_backward(threads, x, dy, affine, Activation::leaky, {small.data(), small.data()}, dy);
+                                }}};
   std::vector<double> triad;
   for (int run = -1; run < a.runs; ++run)
-    for (Sweep& sweep : sweeps) {   // the triad before each, which leaves the caches to neither
+    for (Sweep& sweep : sweeps) {  // the triad before each, which leaves the caches to neither
       const double ms = ms_of([&] {
         cpu::parallel_pieces(threads, kTriad, size_t{1} << 16, [&](size_t first, size_t last) {
           ceiling::triad_piece(b + first, b + kTriad + first, b + 2 * kTriad + first, last - first);
@@ -212,12 +225,16 @@ void measure_sweeps(const Arguments& a, cpu::Device& device) {
       triad.push_back(ms);
       sweep.ms.push_back(mine);
     }
-  const double array_gb = kTriad * sizeof(float) / 1e6, tensor_gb = static_cast<double>(desc.bytes()) / 1e6;   // GB x 1000, for milliseconds
+  const double array_gb = kTriad * sizeof(float) / 1e6, tensor_gb = static_cast<double>(desc.bytes()) / 1e6;  // GB x 1000, for milliseconds
   const double plain = 3 * array_gb / median(triad), moved = 4 * array_gb / median(triad);
   print(a, {{"what", "triad"}, {"name", "triad"}, {"ms_median", median(triad)}, {"gb_per_s_plain", plain}, {"gb_per_s", moved}});
   for (const Sweep& s : sweeps) {
     const double ms = median(s.ms);
-    print(a, {{"what", "sweep"}, {"name", s.name}, {"ms_median", ms}, {"gb_per_s", s.moved * tensor_gb / ms}, {"share", s.moved * tensor_gb / ms / moved},
+    print(a, {{"what", "sweep"},
+              {"name", s.name},
+              {"ms_median", ms},
+              {"gb_per_s", s.moved * tensor_gb / ms},
+              {"share", s.moved * tensor_gb / ms / moved},
               {"share_plain", s.plain * tensor_gb / ms / plain}});
   }
 }

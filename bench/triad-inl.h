@@ -16,7 +16,8 @@ inline void triad(float* out, const float* b, const float* c, size_t count) {
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::ScalableTag<float> d;
   const auto scale = hn::Set(d, 1.5f);
-  for (size_t i = 0; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) hn::StoreU(hn::MulAdd(scale, hn::LoadU(d, c + i), hn::LoadU(d, b + i)), d, out + i);
+  for (size_t i = 0; i + hn::Lanes(d) <= count; i += hn::Lanes(d))
+    hn::StoreU(hn::MulAdd(scale, hn::LoadU(d, c + i), hn::LoadU(d, b + i)), d, out + i);
 }
 
 }  // namespace HWY_NAMESPACE
