@@ -112,7 +112,7 @@ def markdown(study):
     for data in study["sets"]:
         lines += set_table(data, study)
     lines += [" ".join(verdict(data) for data in study["sets"]), "",
-              f"{study['program']}, {study['machine']}; {study['core_seconds'] / 60:.0f} core-minutes."]
+              f"{study['program']}, {study['machine']}; {study['run_seconds'] / 60:.0f} minutes of runs with one thread each."]
     return "\n".join(lines) + "\n"
 
 
