@@ -106,7 +106,9 @@ def markdown(study):
              "one, 0.0394 with four, 0.01 with sixteen): the rows differ in what training saw. *default momentum*: `minibatch` with 0.01 throughout. "
              "`batch` with more than one subdivision was run for the first seed, to compare the weight files, and counted once for the others. `norm = gn` "
              "has `norm_groups = 8`. *frozen half-way*: the first half of the iterations as `minibatch` with `subdivisions = 1`, the second from its weights "
-             "with `norm_frozen = stats`; schedule and number of iterations are those of the other rows, the gradient's momentum starts anew at the change. "
+             "with `norm_frozen = stats` and a fifth of the learning rate (at the full one some diverged); the number of iterations is that of the other rows, the "
+             "gradient's momentum starts anew at the change. Learning rate, burn-in and length were chosen by a few trials with `minibatch`, which may favour it. "
+             "Single runs of `norm = gn` with the same seed differ between subdivisions by rounding alone: that is how far chance goes. "
              "Differences within the spread say nothing.")
     lines = [about, ""]
     for data in study["sets"]:

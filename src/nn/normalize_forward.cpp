@@ -17,10 +17,11 @@ HWY_BEFORE_NAMESPACE();
 namespace dn {
 namespace HWY_NAMESPACE {
 
-// Mean and M2 of each lane over `pixels` pixels of one channel block, in float: the tile is small and read twice from the cache. The second time the
-// memory would be idle, so the `next` pixels behind the tile are fetched then.
+// About the mean of each lane over `pixels` pixels of one channel block; sums of x - about and of its square, which correct what float loses of the mean
+// (the corrected two-pass algorithm; Chan, Golub, LeVeque 1983). The tile is small and read twice from the cache. The second time the memory would be
+// idle, so the `next` pixels behind the tile are fetched then.
 template <int B>
-void tile_moments(const float* x, size_t pixels, size_t next, float* mean, float* m2) {
+void tile_moments(const float* x, size_t pixels, size_t next, float* about, float* sum, float* squares) {
   const hn::CappedTag<float, B> d;
   const size_t lanes = hn::Lanes(d);
   const auto scale = hn::Set(d, 1.0f / static_cast<float>(pixels));
@@ -36,30 +37,41 @@ void tile_moments(const float* x, size_t pixels, size_t next, float* mean, float
     for (; p < pixels; ++p) a = hn::Add(a, hn::Load(d, x + p * B + lane));
     const auto mu = hn::Mul(hn::Add(hn::Add(a, b), hn::Add(c, e)), scale);
     a = b = c = e = hn::Zero(d);
-    const auto square = [&](size_t at, auto sum) HWY_ATTR {
+    auto s = a, t = a;
+    const auto take = [&](size_t at, auto& square, auto& plain) HWY_ATTR {
       const auto v = hn::Sub(hn::Load(d, x + at * B + lane), mu);
-      return hn::MulAdd(v, v, sum);
+      square = hn::MulAdd(v, v, square);
+      plain = hn::Add(plain, v);
     };
     for (p = 0; p + 4 <= pixels; p += 4) {
       if (lane == 0 && p < next)
         for (size_t line = 0; line < 4 * B; line += 16) hwy::Prefetch(x + (pixels + p) * B + line);
-      a = square(p, a), b = square(p + 1, b), c = square(p + 2, c), e = square(p + 3, e);
+      take(p, a, s), take(p + 1, b, t), take(p + 2, c, s), take(p + 3, e, t);
     }
-    for (; p < pixels; ++p) a = square(p, a);
-    hn::Store(mu, d, mean + lane);
-    hn::Store(hn::Add(hn::Add(a, b), hn::Add(c, e)), d, m2 + lane);
+    for (; p < pixels; ++p) take(p, a, s);
+    hn::Store(mu, d, about + lane);
+    hn::Store(hn::Add(s, t), d, sum + lane);
+    hn::Store(hn::Add(hn::Add(a, b), hn::Add(c, e)), d, squares + lane);
   }
 }
 
 template <int B>
 void piece_moments(const float* x, size_t pixels, Moments* out) {
   constexpr size_t kTile = 64;  // pixels; 4 KiB at block 16
-  alignas(64) float mean[B], m2[B];
+  alignas(64) float about[B], sum[B], squares[B];
+  double mean[B] = {}, m2[B] = {};
   for (size_t from = 0; from < pixels; from += kTile) {
     const size_t count = std::min(kTile, pixels - from);
-    tile_moments<B>(x + from * B, count, std::min(kTile, pixels - from - count), mean, m2);
-    for (int lane = 0; lane < B; ++lane) out[lane].merge({static_cast<double>(count), mean[lane], m2[lane]});
+    tile_moments<B>(x + from * B, count, std::min(kTile, pixels - from - count), about, sum, squares);
+    // Moments::merge for all lanes at once, as their counts are the same.
+    const double n = static_cast<double>(count), each = 1 / n, total = static_cast<double>(from + count), share = n / total, between = static_cast<double>(from) * share;
+    for (int lane = 0; lane < B; ++lane) {
+      const double off = static_cast<double>(sum[lane]) * each, difference = static_cast<double>(about[lane]) + off - mean[lane];
+      mean[lane] += difference * share;
+      m2[lane] += std::max(static_cast<double>(squares[lane]) - n * off * off, 0.0) + difference * difference * between;
+    }
   }
+  for (int lane = 0; lane < B; ++lane) out[lane] = {static_cast<double>(pixels), mean[lane], m2[lane]};
 }
 
 void PieceMoments(int block, const float* x, size_t pixels, Moments* out) {
