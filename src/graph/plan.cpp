@@ -156,8 +156,8 @@ void Plan::Impl::choose() {
   if (options.budget > 0 && placed.bytes > options.budget) {
     const size_t least = search.smallest().bytes, needed = options.segments == kAutomatic ? least : placed.bytes;
     throw DoesNotFit(concat(net.file(), ": the activations of ", input_shape.n, " images of ", input_shape.w, " x ", input_shape.h, " need ",
-                            bytes_text(static_cast<double>(needed)), options.segments == kAutomatic ? " at least" : "", "; there is room for ",
-                            bytes_text(static_cast<double>(options.budget))),
+                            bytes_text(static_cast<double>(needed)), options.segments == kAutomatic ? " at least" : "",
+                            options.budget > 1 ? concat("; there is room for ", bytes_text(static_cast<double>(options.budget))) : "; nothing is left for them"),
                      least);
   }
 }

@@ -105,6 +105,7 @@ Trainer::Trainer(const TrainOptions& options)
   const NetSpec& net = network_.spec();
   optimizer_ =
       std::make_unique<Optimizer>(network_.params(), OptimizerOptions{net.momentum, net.decay, net.batch, layer_scales(network_), device_.threads()});
+  plan();   // of the first iteration, in a fresh run the largest: its memory is taken before hours have gone by
 }
 
 Trainer::~Trainer() = default;
@@ -134,7 +135,6 @@ std::unique_ptr<PreciseStatistics> Trainer::precise_statistics() {
 Plan& Trainer::plan() { return plans_.training(resizer_.at(iteration_), network_.spec().mini_batch(), network_.frozen_layers(iteration_)); }
 
 void Trainer::announce() {
-  // The largest plan comes first in a fresh run, so its memory is known and taken before hours have gone by.
   const Plan& plan = this->plan();
   RunFacts facts{options_,
                  network_,
