@@ -64,7 +64,7 @@ def main():
             tests = subprocess.run([folder / "unit_tests", f"--gtest_filter={TESTS}", "--gtest_brief=1"], capture_output=True, text=True)
         finally:
             path.write_text(text)
-        failed = sorted({line.split()[-3] if line.endswith("ms)") else line.split()[-1] for line in tests.stdout.splitlines() if line.startswith("[  FAILED  ]") and "ms)" in line})
+        failed = sorted({line.split("]")[1].split()[0].rstrip(",") for line in tests.stdout.splitlines() if line.startswith("[  FAILED  ]") and "ms)" in line})
         print(f"{'killed' if tests.returncode else 'SURVIVED':9}{name:55}{len(failed)} tests, {failed[0] if failed else ''}", flush=True)
         if tests.returncode == 0:
             survived.append(name)

@@ -53,8 +53,8 @@ void expect_close(const std::string& what, const std::vector<float>& expected, s
 // The layers of a network, each with its kernel and buffers; run by hand, so that the loss may be any.
 class Stack {
  public:
-  Stack(const std::string& net_keys, const std::string& layer_keys, int layers, const Shape& input)
-      : network_(Network::from_text(text(net_keys, layer_keys, layers, input))), input_{input, device_.block()} {
+  Stack(const std::string& net_keys, const std::string& layer_keys, int layers, const Shape& input, const std::string& section = "[convolutional]\nsize=3\npad=1\n")
+      : network_(Network::from_text(text(net_keys, section + layer_keys, layers, input))), input_{input, device_.block()} {
     ParamStore& store = network_.params();
     store.allocate_grads();
     x_.resize(input_.count());
@@ -120,7 +120,7 @@ class Stack {
 
   static std::string text(const std::string& net, const std::string& layer, int layers, const Shape& input) {
     std::string out = concat("[net]\nbatch=8\nsubdivisions=4\nwidth=", input.w, "\nheight=", input.h, "\nchannels=", input.c, "\n", net, "\n");
-    for (int i = 0; i < layers; ++i) out += concat("[convolutional]\nsize=3\npad=1\n", layer, "\n");
+    for (int i = 0; i < layers; ++i) out += concat(layer, "\n");
     return out;
   }
 
@@ -230,6 +230,27 @@ TEST(norm_vectors, window_over_past_batches) {
           expected.push_back(static_cast<float>(sum));
         }
   expect_close("dW", expected, stack.grads(0, "weights"), 2e-5);
+}
+
+// A [connected] layer is a convolution of one pixel, derivatives by its weights included.
+TEST(norm_vectors, window_of_a_connected_layer) {
+  const Shape input{6, 4, 1, 1};
+  const std::string keys = "activation=leaky\nnorm=bn\nnorm_scope=window\nnorm_window=3\nnorm_grad=detached";
+  Stack conv("", keys, 1, input, "[convolutional]\nfilters=5\nsize=1\n"), connected("", keys, 1, input, "[connected]\noutput=5\n");
+  const std::vector<float> values = floats(vectors()["network"]["x"][0]), dy(30, .5f);
+  for (int j = 0; j < 4; ++j) {
+    for (Stack* stack : {&conv, &connected}) {
+      const std::span<float> weights = stack->values(0, "weights");
+      for (size_t i = 0; i < weights.size(); ++i) weights[i] = values[i + 50] + .05f * static_cast<float>(j) * values[i + 80];
+      std::ranges::fill(stack->values(0, "scales"), 1.2f);
+      stack->weights_moved();
+    }
+    const std::span<const float> x = std::span(values).subspan(static_cast<size_t>(j) * 30, 24);
+    expect_close(concat("y of batch ", j), conv.forward(x, {}), connected.forward(x, {}), 2e-6);
+  }
+  conv.backward(dy, {}), connected.backward(dy, {});
+  const std::span<float> expected = conv.grads(0, "weights");
+  expect_close("dW", {expected.begin(), expected.end()}, connected.grads(0, "weights"), 1e-5);
 }
 
 // A window of one batch is nothing but cmbn, bit for bit, and so is one that has no past yet.

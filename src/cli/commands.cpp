@@ -14,7 +14,7 @@ constexpr Option kIouThresh = {"iou_thresh", "T", "0.5", "a detection is right w
 constexpr Option kPoints = {"points", "N", "0", "recall points of the average precision: 0 (area under the curve), 11 (VOC 2007), 101 (COCO)"};
 constexpr Option kLetterBox = {"letter_box", "", "", "keep the image's aspect (on anyway with letter_box=1 in the cfg)"};
 
-constexpr Option kMemory = {"memory", "SIZE", "", "with norm_scope = batch: memory for everything, such as 8G or 900M (default: 80 % of what is free)"};
+constexpr Option kMemory = {"memory", "SIZE", "", "memory for everything, such as 8G or 900M; what it has no room for backward computes again (default: no limit; with norm_scope = batch 80 % of what is free)"};
 
 constexpr Option kTrain[] = {
     {"clear", "", "", "start at iteration 0, whatever the weights have seen"},

@@ -34,7 +34,7 @@ struct TrainOptions {
   int points = 0;                               // recall points of the AP; 0: area under the curve
   uint64_t seed = kDefaultSeed;
   cpu::DeviceOptions device;
-  size_t memory = 0;            // bytes for everything, when the normalization is over whole batches; 0: what is free
+  size_t memory = 0;            // bytes for everything (TrainingPlanRequest)
   int loader_threads = 0;       // 0: one in eight cores, at least one
   fs::path chart_folder = ".";  // chart.png and chart_NAME.png, as in the family
 };

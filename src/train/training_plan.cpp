@@ -19,11 +19,12 @@ size_t fitting_batch(const Network& network, const TrainingPlanRequest& request,
 
 [[noreturn]] void refuse(const Network& network, const TrainingPlanRequest& request, const DoesNotFit& why) {
   const size_t total = why.least + beside_the_arena(network, request.size), memory = request.memory > 0 ? request.memory : free_memory();
-  const int segments = network.spec().norm.exact_segments();
+  const NormKeys& norm = network.spec().norm;
+  const int segments = norm.whole_batch() ? norm.exact_segments() : -1;
   std::string expected = segments < 0 ? concat("-memory ", mebibytes(total), " or more")
                                       : concat("norm_exact_segments = auto instead of ", segments, " as the cfg says, which needs -memory ", mebibytes(total));
   if (const size_t batch = fitting_batch(network, request, memory, why.least); batch > 1 && batch < static_cast<size_t>(request.mini_batch))
-    expected += concat(", or about batch = ", batch);
+    expected += concat(norm.whole_batch() ? ", or about batch = " : ", or about batch / subdivisions = ", batch);
   fail(why.what(), " of ", bytes_text(static_cast<double>(memory)), request.memory > 0 ? " (-memory)" : ", four fifths of the free memory", ": expected ",
        expected, ", or a smaller input");
 }
@@ -35,8 +36,8 @@ PlanOptions training_plan_options(const Network& network, const TrainingPlanRequ
   options.training = true;
   options.frozen_layers = request.frozen_layers;
   const NormKeys& norm = network.spec().norm;
-  if (!norm.whole_batch()) return options;
-  options.segments = norm.exact_segments() < 0 ? kAutomatic : norm.exact_segments();
+  if (!norm.whole_batch() && request.memory == 0) return options;   // a mini-batch is what the user chose to fit
+  options.segments = !norm.whole_batch() || norm.exact_segments() < 0 ? kAutomatic : norm.exact_segments();
   if (options.segments == kAutomatic || request.memory > 0) {
     const size_t memory = request.memory > 0 ? request.memory : free_memory(), other = beside_the_arena(network, request.size);
     options.budget = memory > other ? memory - other : 1;   // 0 would be no limit

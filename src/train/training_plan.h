@@ -12,7 +12,7 @@ struct TrainingPlanRequest {
   NetSize size;
   int mini_batch = 1;
   int frozen_layers = 0;
-  size_t memory = 0;   // bytes for everything, for networks that normalize over whole batches; 0: what the machine has free
+  size_t memory = 0;   // bytes for everything; 0: no limit, or, for networks that normalize over whole batches, what the machine has free
 };
 
 PlanOptions training_plan_options(const Network& network, const TrainingPlanRequest& request);

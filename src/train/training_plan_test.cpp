@@ -36,7 +36,7 @@ constexpr size_t kMiB = size_t{1} << 20;
 const std::string kWhole = "norm_scope=batch\n";
 
 TEST(training_plan, keys_and_memory_decide) {
-  EXPECT_EQ(training_plan_options(network(""), {{64, 64}, 32, 0, kMiB}).budget, 0u);   // mini-batches are small: nobody asks
+  EXPECT_EQ(training_plan_options(network(""), {{64, 64}, 32, 0, 0}).budget, 0u);   // mini-batches are small: nobody asks
   EXPECT_EQ(training_plan_options(network(kWhole), {{64, 64}, 32, 0, 0}).segments, kAutomatic);
   EXPECT_GT(training_plan_options(network(kWhole), {{64, 64}, 32, 0, 0}).budget, 0u);
   const PlanOptions fixed = training_plan_options(network(kWhole + "norm_exact_segments=3\n"), {{64, 64}, 32, 0, 0});
@@ -63,6 +63,18 @@ TEST(training_plan, a_refusal_names_segments_that_the_cfg_fixes) {
   const Answer no = ask(kWhole + "norm_exact_segments=0\n", 100 * kMiB);
   EXPECT_NE(no.refusal.find("norm_exact_segments = auto instead of 0 as the cfg says"), std::string::npos) << no.refusal;
   EXPECT_EQ(ask(kWhole, 100 * kMiB).refusal, "");
+}
+
+// Without whole batches memory is no limit until one is asked for.
+TEST(training_plan, mini_batches_fit_into_a_memory_that_is_named) {
+  const Answer free = ask("", 0), all = ask("", 1000 * kMiB), none = ask("", 1 * kMiB);
+  EXPECT_EQ(free.report.segments, 0);
+  EXPECT_EQ(all.report.segments, 0);
+  std::smatch found;
+  ASSERT_TRUE(std::regex_search(none.refusal, found, std::regex(R"(expected -memory (\d+)M or more)"))) << none.refusal;
+  const Answer least = ask("", static_cast<size_t>(std::stoi(found[1])) * kMiB);
+  EXPECT_EQ(least.refusal, "");
+  EXPECT_LT(least.report.arena_bytes, free.report.arena_bytes);
 }
 
 }  // namespace
