@@ -27,7 +27,7 @@ FAULTS = [
     ("dgamma over all ranks on every rank", BATCH, "const bool whole = pooled() && spec_.gradient == NormGradient::exact;\n  if (whole && last(pass))",
      "for (size_t c = 0; c < channels_ && pass.group; ++c) deliver(params.gamma.grad[c], sum_dz_x[c] * static_cast<double>(vectors_.at(saved, kInvStd)[c]), pass.param_grads);\n"
      "  const bool whole = pooled() && spec_.gradient == NormGradient::exact;\n  if (whole && last(pass))"),
-    ("statistics constant in backward", BATCH, "for (size_t c = 0; c < channels_ && !constant_; ++c) {", "for (size_t c = 0; c < 0; ++c) {"),
+    ("statistics constant in backward", BATCH, "  for (size_t c = 0; c < channels_; ++c) {\n    const Bracket", "  for (size_t c = 0; c < 0; ++c) {\n    const Bracket"),
     ("another mean in backward", BATCH, "const double mean = vectors_.at(saved, kMean)[c], scale", "const double mean = params_mean_fault + vectors_.at(saved, kMean)[c], scale"),
     ("NaN moves running statistics", BATCH, "    if (!finite(m)) continue;\n", ""),
     ("biased running variance", BATCH, "spec_.biased_running ? m.variance()", "!spec_.biased_running ? m.variance()"),

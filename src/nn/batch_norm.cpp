@@ -189,18 +189,31 @@ BatchNorm::Bracket BatchNorm::exact(size_t c, double s1, double t, const NormPar
   return {-p_[c] - q_[c] * mean, -q_[c]};
 }
 
+// Every image for itself, so that the gradients do not depend on how a batch is cut.
+void BatchNorm::backward_constant(const Tensor& x, const Tensor& dy, const NormParams& params, const std::byte* saved, const Pass& pass, const Tensor& dx) const {
+  std::vector<double> of_beta(channels_ * static_cast<size_t>(x.desc.shape.n)), of_gamma(of_beta.size());
+  image_gradient_sums(threads_, x, dy, affine(saved), activation_, of_beta, of_gamma);
+  normalize_activate_backward(threads_, x, dy, affine(saved), activation_, {}, dx);
+  if (pass.param_grads == Write::none) return;
+  for (size_t i = 0; i < of_gamma.size(); ++i) of_gamma[i] *= static_cast<double>(vectors_.at(saved, kInvStd)[i % channels_]);
+  if (!spec_.trains_affine()) std::ranges::fill(of_beta, 0), std::ranges::fill(of_gamma, 0);
+  deliver_images(params.beta.grad, of_beta, pass.param_grads);
+  deliver_images(params.gamma.grad, of_gamma, pass.param_grads);
+}
+
 void BatchNorm::backward(const Tensor& x, const Tensor& dy, const NormParams& params, const std::byte* saved, std::byte* scratch, const Pass& pass,
                          const Tensor& dx) {
+  if (constant_) return backward_constant(x, dy, params, saved, pass, dx);
   std::vector<double> sum_dz(channels_), sum_dz_x(channels_);
   gradient_sums(threads_, x, dy, affine(saved), activation_, sum_dz, sum_dz_x);
   const bool trained = spec_.trains_affine();
   for (size_t c = 0; c < channels_ && pass.param_grads != Write::none; ++c) {   // sums of this rank only: the gradients of all ranks are added up later
     double gamma_gradient = sum_dz_x[c] * static_cast<double>(vectors_.at(saved, kInvStd)[c]);
-    if (spec_.kind == NormKind::brn && !constant_) gamma_gradient = vectors_.at(saved, kR)[c] * gamma_gradient + vectors_.at(saved, kD)[c] * sum_dz[c];
+    if (spec_.kind == NormKind::brn) gamma_gradient = vectors_.at(saved, kR)[c] * gamma_gradient + vectors_.at(saved, kD)[c] * sum_dz[c];
     deliver(params.beta.grad[c], trained ? sum_dz[c] : 0, pass.param_grads);
     deliver(params.gamma.grad[c], trained ? gamma_gradient : 0, pass.param_grads);
   }
-  if (spec_.sync && pass.group && !constant_) {
+  if (spec_.sync && pass.group) {
     std::vector<double> mine(sum_dz), all(2 * channels_ * static_cast<size_t>(pass.group->size()));
     mine.insert(mine.end(), sum_dz_x.begin(), sum_dz_x.end());
     pass.group->all_gather(mine, all);
@@ -211,7 +224,7 @@ void BatchNorm::backward(const Tensor& x, const Tensor& dy, const NormParams& pa
   if (whole && last(pass)) p_.assign(channels_, 0), q_.assign(channels_, 0);
   float *offset = vectors_.at(scratch, 0), *slope = vectors_.at(scratch, 1);
   std::fill_n(scratch, backward_scratch_bytes(), std::byte{0});
-  for (size_t c = 0; c < channels_ && !constant_; ++c) {
+  for (size_t c = 0; c < channels_; ++c) {
     const Bracket b = whole ? exact(c, sum_dz[c], sum_dz_x[c], params, saved, pass) : bracket(c, sum_dz[c], sum_dz_x[c], saved);
     offset[c] = static_cast<float>(b.offset), slope[c] = static_cast<float>(b.slope);
   }

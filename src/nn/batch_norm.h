@@ -55,6 +55,7 @@ class BatchNorm : public Norm {
   void update_running(const Statistics& own, const Statistics& used, const NormParams& params, const Pass& pass);
   void move_running(const Statistics& statistics, const NormParams& params, double share) const;
   void set_running(const Statistics& statistics, const NormParams& params) const;
+  void backward_constant(const Tensor& x, const Tensor& dy, const NormParams& params, const std::byte* saved, const Pass& pass, const Tensor& dx) const;
   Bracket bracket(size_t c, double s1, double t, const std::byte* saved) const;
   Bracket exact(size_t c, double s1, double t, const NormParams& params, const std::byte* saved, const Pass& pass);
   double spread(const Moments& m) const { return spec_.unbiased ? m.unbiased_variance() : m.variance(); }
