@@ -66,8 +66,8 @@ BatchNorm::Statistics BatchNorm::pool(const Statistics& own, const NormParams& p
     return used;
   }
   if (spec_.scope != NormScope::window || static_cast<double>(pass.iteration) < spec_.ramp_from) return pool_;
-  params.state->history.take(params.jacobian, own_count_, pass.micro_step == 0);
-  return params.state->history.pooled(pool_, params.jacobian);
+  params.state->history.take(params.jacobian, own_count_, pass.micro_step == 0, channels_);
+  return params.state->history.pooled(pool_);
 }
 
 // The reference's own arithmetic for pooled statistics: equal weights, second moments over n - 1 (normalization notes, section 2).

@@ -34,34 +34,41 @@ bool finite(std::span<const Moments> moments) {
 
 }  // namespace
 
-void NormHistory::take(const WeightJacobian* jacobian, double values, bool first) {
+void NormHistory::take(const WeightJacobian* jacobian, double values, bool first, size_t channels) {
+  if (first) carry(jacobian, channels);
   values_ = first ? values : values_ + values;
   if (!jacobian) return;
   average_in(mean_by_weight_, jacobian->mean, values / values_, first);
   average_in(square_by_weight_, jacobian->square, values / values_, first);
 }
 
-std::vector<Moments> NormHistory::pooled(std::span<const Moments> present, const WeightJacobian* jacobian) const {
-  const size_t channels = present.size(), q = jacobian ? jacobian->weights.size() / channels : 0;
-  std::vector<Moments> out(channels);
-  for (size_t c = 0; c < channels; ++c) {
-    double mean = present[c].mean, square = present[c].variance() + mean * mean, batches = 1;
-    for (const Batch& batch : past_) {
-      double then = batch.mean[c], then_square = batch.square[c];
+void NormHistory::carry(const WeightJacobian* jacobian, size_t channels) {
+  const size_t q = jacobian ? jacobian->weights.size() / channels : 0;
+  carried_.assign(channels, {});
+  for (const Batch& batch : past_)
+    for (size_t c = 0; c < channels; ++c) {
+      double mean = batch.mean[c], square = batch.square[c];
       if (jacobian) {
         const auto now = row(jacobian->weights, c, channels, q), before = row(batch.weights, c, channels, q);
-        then += along(row(batch.mean_by_weight, c, channels, q), now, before);
-        then_square += along(row(batch.square_by_weight, c, channels, q), now, before);
+        mean += along(row(batch.mean_by_weight, c, channels, q), now, before);
+        square += along(row(batch.square_by_weight, c, channels, q), now, before);
       }
-      if (!std::isfinite(then) || !std::isfinite(then_square)) continue;
-      mean += then;
-      square += std::max(then_square, then * then);
-      ++batches;
+      if (!std::isfinite(mean) || !std::isfinite(square)) continue;
+      Sums& sums = carried_[c];
+      sums.mean += mean;
+      sums.square += std::max(square, mean * mean);
+      ++sums.batches;
     }
-    mean /= batches;
-    const double count = present[c].count * batches;
-    // Alone, the present batch keeps its own M2: no rounding by way of the squares.
-    out[c] = batches == 1 ? present[c] : Moments{count, mean, std::max(square / batches - mean * mean, 0.0) * count};
+}
+
+std::vector<Moments> NormHistory::pooled(std::span<const Moments> present) const {
+  std::vector<Moments> out(present.begin(), present.end());
+  for (size_t c = 0; c < out.size(); ++c) {
+    const Sums& past = carried_[c];
+    if (past.batches == 0) continue;   // alone, the present batch keeps its own M2: no rounding by way of the squares
+    const double batches = past.batches + 1, own = present[c].mean, mean = (own + past.mean) / batches;
+    const double square = (present[c].variance() + own * own + past.square) / batches, count = present[c].count * batches;
+    out[c] = {count, mean, std::max(square - mean * mean, 0.0) * count};
   }
   return out;
 }

@@ -22,10 +22,10 @@ struct WeightJacobian {
 
 class NormHistory {
  public:
-  // Statistics of the mini-batches of the present batch, in order; `values`: of a channel in this one; `first`: it begins a batch.
-  void take(const WeightJacobian* jacobian, double values, bool first);
+  // The next mini-batch of the present batch: `values` of a channel in it; `first`: it begins the batch.
+  void take(const WeightJacobian* jacobian, double values, bool first, size_t channels);
   // Pools the present batch's statistics with those of past batches, all with the same weight. count: the present one's times their number.
-  std::vector<Moments> pooled(std::span<const Moments> present, const WeightJacobian* jacobian) const;
+  std::vector<Moments> pooled(std::span<const Moments> present) const;
   // The present batch is over: it becomes a past one, unless it is not finite; at most `kept` of them stay.
   void close(std::span<const Moments> present, const WeightJacobian* jacobian, int kept);
   void clear() { past_.clear(); }
@@ -36,7 +36,13 @@ class NormHistory {
     std::vector<double> mean, square;   // per channel
     std::vector<float> weights, mean_by_weight, square_by_weight;
   };
+  struct Sums {   // of one channel over the past batches, at the weights of the present one, which stand still during it
+    double mean = 0, square = 0, batches = 0;
+  };
+  void carry(const WeightJacobian* jacobian, size_t channels);
+
   std::deque<Batch> past_;
+  std::vector<Sums> carried_;                              // per channel
   std::vector<float> mean_by_weight_, square_by_weight_;   // of the present batch so far
   double values_ = 0;
 };
