@@ -39,7 +39,7 @@ struct NormSpec {
   bool batch_statistics() const { return kind == NormKind::bn || kind == NormKind::brn; }   // and so running ones
   bool keeps_statistics() const { return batch_statistics() && frozen != NormFrozen::no; }  // normalizes with the running ones in training too
   bool trains_affine() const { return affine && frozen != NormFrozen::all; }
-  bool wants_jacobian() const { return scope == NormScope::window; }
+  bool wants_jacobian() const { return scope == NormScope::window && !keeps_statistics(); }
   int groups_of(int channels) const;
   std::string text() const;   // for describe: "bn", "bn cmbn", "gn", "bn frozen"
   std::string weights_file_obstacle() const;   // why a .weights file cannot hold the layer; empty: it can
