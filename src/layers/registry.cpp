@@ -7,6 +7,7 @@
 #include "layers/cost/cost.h"
 #include "layers/dropout/dropout.h"
 #include "layers/maxpool/maxpool.h"
+#include "layers/reorg/reorg.h"
 #include "layers/route/route.h"
 #include "layers/shortcut/shortcut.h"
 #include "layers/softmax/softmax.h"
@@ -24,6 +25,8 @@ constexpr LayerType kTypes[] = {
     layer_type<Cost>("cost"),
     layer_type<Dropout>("dropout"),
     layer_type<Maxpool>("maxpool"),
+    layer_type<Reorg>("reorg"),
+    layer_type<Reorg>("reorg3d"),
     layer_type<Route>("route"),
     layer_type<Shortcut>("shortcut"),
     layer_type<Softmax>("softmax"),
