@@ -6,6 +6,7 @@
 #include "layers/convolutional/convolutional.h"
 #include "layers/cost/cost.h"
 #include "layers/dropout/dropout.h"
+#include "layers/local_avgpool/local_avgpool.h"
 #include "layers/maxpool/maxpool.h"
 #include "layers/reorg/reorg.h"
 #include "layers/route/route.h"
@@ -24,6 +25,7 @@ constexpr LayerType kTypes[] = {
     layer_type<Convolutional>("convolutional"),
     layer_type<Cost>("cost"),
     layer_type<Dropout>("dropout"),
+    layer_type<LocalAvgpool>("local_avgpool"),
     layer_type<Maxpool>("maxpool"),
     layer_type<Reorg>("reorg"),
     layer_type<Reorg>("reorg3d"),

@@ -1,5 +1,4 @@
-// [maxpool]: the largest value of every size x size window (compatibility notes 4.5).
-//   padding is the TOTAL over both sides (default size - 1): out = (in + padding - size) / stride + 1, window i starts at i * stride - padding / 2
+// [maxpool]: the largest value of every size x size window (compatibility notes 4.5; the window: nn/pool_window.h).
 //   y[c,i,j] = max of x[c] over the window's valid cells; of equal values the first in row order counts, also for the gradient
 // Backward keeps the winner's place inside its window, one byte a value for size <= 15, two beyond; neither x nor y.
 //
@@ -9,15 +8,11 @@
 #pragma once
 
 #include "nn/layer.h"
+#include "nn/pool_window.h"
 
 namespace dn {
 
-struct MaxpoolSpec {
-  int stride = 1;
-  int stride_x = 0, stride_y = 0;  // 0 in the cfg's absence: stride
-  int size = 0;                    // likewise: stride
-  int padding = -1;                // likewise: size - 1
-};
+using MaxpoolSpec = PoolWindow;
 
 class Maxpool : public Layer {
  public:
@@ -26,10 +21,9 @@ class Maxpool : public Layer {
   static std::vector<KeyHelp> keys();
 
   const MaxpoolSpec& spec() const { return spec_; }  // every number resolved
-  int offset() const { return spec_.padding / 2; }   // how far the first window starts before the map
-  Shape output_shape(std::span<const Shape> in) const override;
+  Shape output_shape(std::span<const Shape> in) const override { return spec_.output_shape(section(), in[0]); }
   double forward_flops(std::span<const Shape> in) const override;  // comparisons
-  std::string summary(std::span<const Shape> in) const override;
+  std::string summary(std::span<const Shape>) const override { return spec_.text(); }
 
  private:
   Maxpool(const Section& section, int index, Problems& problems) : Layer(section, index, problems) {}

@@ -284,14 +284,14 @@ class MaxpoolCpu : public Kernel {
   MaxpoolCpu(const Maxpool& layer, cpu::Device& device, const KernelArgs& args) : device_(device), dx_(args.dx) {
     const MaxpoolSpec& spec = layer.spec();
     ensure(args.x[0].block == args.y.block && (args.y.block == 8 || args.y.block == 16), "maxpool needs blocked tensors");
-    pool_ = {spec.size, spec.stride_y, spec.stride_x, layer.offset(), args.x[0].shape, args.y.shape, args.y.block};
+    pool_ = {spec.size, spec.stride_y, spec.stride_x, spec.offset(), args.x[0].shape, args.y.shape, args.y.block};
     planes_ = static_cast<size_t>(args.y.shape.n) * static_cast<size_t>(args.y.channel_blocks());
     if (args.backward && !dx_.empty() && dx_[0] != Write::none) {
       pool_.argmax = spec.size <= 15 ? Argmax::byte : Argmax::two_bytes;
       index_bytes_ = args.y.count() * index_size();
     }
     separable_ = spec.stride_y + 1 < spec.size;
-    tiles_ = spec.stride_y == spec.size && spec.stride_x == spec.size && layer.offset() == 0;
+    tiles_ = spec.stride_y == spec.size && spec.stride_x == spec.size && spec.offset() == 0;
     const size_t ring = static_cast<size_t>(spec.size) * static_cast<size_t>(args.y.shape.w) * static_cast<size_t>(args.y.block);
     ring_bytes_ = separable_ ? round_up(ring * (sizeof(float) + 1), size_t{64}) : 0;
     for (int k = 0; index_bytes_ > 0 && k < spec.size * spec.size; ++k)

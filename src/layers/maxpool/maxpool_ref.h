@@ -16,7 +16,7 @@ std::vector<T> maxpool_reference(const Maxpool& layer, const Shape& in, const st
   for (int plane = 0; plane < out.n * out.c; ++plane)
     for (int i = 0; i < out.h; ++i)
       for (int j = 0; j < out.w; ++j) {
-        const int top = i * spec.stride_y - layer.offset(), left = j * spec.stride_x - layer.offset();
+        const int top = i * spec.stride_y - spec.offset(), left = j * spec.stride_x - spec.offset();
         const T* best = nullptr;
         for (int a = std::max(top, 0); a < std::min(top + spec.size, in.h); ++a)
           for (int b = std::max(left, 0); b < std::min(left + spec.size, in.w); ++b) {

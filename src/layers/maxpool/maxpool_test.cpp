@@ -70,7 +70,7 @@ std::vector<float> first_maximum_gradient(const Maxpool& layer, const TensorDesc
         size_t best = SIZE_MAX;
         for (int a = 0; a < s.size; ++a)
           for (int b = 0; b < s.size; ++b) {
-            const int yy = i * s.stride_y - layer.offset() + a, xx = j * s.stride_x - layer.offset() + b;
+            const int yy = i * s.stride_y - s.offset() + a, xx = j * s.stride_x - s.offset() + b;
             if (yy < 0 || xx < 0 || yy >= in.shape.h || xx >= in.shape.w) continue;
             const size_t at = in.offset(0, c, yy, xx);
             if (best == SIZE_MAX || x[at] > x[best]) best = at;

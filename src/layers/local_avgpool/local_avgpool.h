@@ -1,0 +1,31 @@
+// [local_avgpool]: the mean over every size x size window (compatibility notes 4.5; the window: nn/pool_window.h).
+//   y[c,i,j] = sum of x[c] over the window's valid cells / number of them;   dx = the exact derivative: every cell gets dy / number from each of its
+//   windows (the family divides by other numbers there, differently on CPU and GPU). Backward keeps nothing.
+//
+//   [local_avgpool]
+//   size=4
+//   stride=4
+#pragma once
+
+#include "nn/layer.h"
+#include "nn/pool_window.h"
+
+namespace dn {
+
+class LocalAvgpool : public Layer {
+ public:
+  static std::unique_ptr<LocalAvgpool> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
+  static std::unique_ptr<Kernel> compile_cpu(const LocalAvgpool& layer, cpu::Device& device, const KernelArgs& args);
+  static std::vector<KeyHelp> keys();
+
+  const PoolWindow& window() const { return window_; }  // every number resolved
+  Shape output_shape(std::span<const Shape> in) const override { return window_.output_shape(section(), in[0]); }
+  double forward_flops(std::span<const Shape> in) const override;
+  std::string summary(std::span<const Shape>) const override { return window_.text(); }
+
+ private:
+  LocalAvgpool(const Section& section, int index, Problems& problems) : Layer(section, index, problems) {}
+  PoolWindow window_;
+};
+
+}  // namespace dn
