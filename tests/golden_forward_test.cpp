@@ -27,7 +27,7 @@ std::vector<std::string> cases() {
 // What the case asks for that belongs to a later stage: section types, and keys that change the forward pass.
 std::string not_built(const fs::path& cfg) {
   Problems ignored;
-  static const std::set<std::string> keys = {"antialiasing", "share_index", "maxpool_depth"};
+  static const std::set<std::string> keys = {"antialiasing", "share_index"};
   for (const Section& section : read_sections(cfg, ignored)) {
     if (section.type != "net" && !find_layer_type(section.type)) return concat("section [", section.type, "] is not built yet");
     for (const Entry& entry : section.entries) {

@@ -360,6 +360,7 @@ class MaxpoolCpu : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> Maxpool::compile_cpu(const Maxpool& layer, cpu::Device& device, const KernelArgs& args) {
+  if (layer.spec().maxpool_depth) return compile_depth_cpu(device, args);
   return std::make_unique<MaxpoolCpu>(layer, device, args);
 }
 

@@ -8,9 +8,23 @@
 namespace dn {
 
 template <class T>
+std::vector<T> maxpool_depth_reference(const Shape& in, int out_channels, const std::vector<T>& x) {
+  std::vector<T> y;
+  for (int n = 0; n < in.n; ++n)
+    for (int g = 0; g < out_channels; ++g)
+      for (size_t pixel = 0; pixel < in.plane(); ++pixel) {
+        T best = x[(size_t(n) * in.c + g) * in.plane() + pixel];
+        for (int k = g; k < in.c; k += out_channels) best = std::max(best, x[(size_t(n) * in.c + k) * in.plane() + pixel]);
+        y.push_back(best);
+      }
+  return y;
+}
+
+template <class T>
 std::vector<T> maxpool_reference(const Maxpool& layer, const Shape& in, const std::vector<T>& x) {
   const Shape out = layer.output_shape({&in, 1});
   const MaxpoolSpec& spec = layer.spec();
+  if (spec.maxpool_depth) return maxpool_depth_reference(in, spec.out_channels, x);
   std::vector<T> y;
   y.reserve(out.count());
   for (int plane = 0; plane < out.n * out.c; ++plane)

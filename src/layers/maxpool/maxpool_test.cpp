@@ -1,5 +1,5 @@
 // [maxpool] against its reference and differences: the direct, separable and tiling paths, padding and clipped windows, the first-maximum rule on
-// equal values (checked against a brute-force gradient), independence of the thread count, shapes, refusals.
+// equal values (checked against a brute-force gradient), the maximum over channels, independence of the thread count, shapes, refusals.
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
@@ -163,19 +163,38 @@ TEST(maxpool, nothing_is_saved_at_inference) {
   EXPECT_FALSE(training.x_in_backward || training.y_in_backward);
 }
 
+TEST(maxpool, over_channels) {
+  check("maxpool_depth=1\nout_channels=4", {2, 16, 4, 5});
+  check("maxpool_depth=1\nout_channels=20", {1, 40, 3, 3});
+  check("maxpool_depth=1\nout_channels=3", {2, 20, 3, 2});    // the last group is shorter
+  check("maxpool_depth=1\nout_channels=10", {1, 10, 2, 3});
+  check("maxpool_depth=1", {1, 9, 1, 4});
+}
+
+TEST(maxpool, first_of_equal_channels_wins) {
+  const auto layer = testing::parse_layer("[maxpool]\nmaxpool_depth=1\nout_channels=2", 1);
+  const TensorDesc in{{1, 8, 1, 1}, 8};
+  const std::vector<float> dy{5, 7, 0, 0, 0, 0, 0, 0};
+  const PoolRun run(static_cast<const Maxpool&>(*layer), in, 1, {1, 4, 3, 4, 3, 2, 0, 4}, dy);
+  EXPECT_EQ(run.y, (std::vector<float>{3, 4, 0, 0, 0, 0, 0, 0}));
+  EXPECT_EQ(run.dx, (std::vector<float>{0, 7, 5, 0, 0, 0, 0, 0}));
+}
+
 TEST(maxpool, shapes) {
   const auto shape_of = [](const std::string& keys, Shape in) { return testing::parse_layer("[maxpool]\n" + keys, 1)->output_shape({&in, 1}); };
   EXPECT_EQ(shape_of("size=2\nstride=2", {1, 4, 13, 13}), (Shape{1, 4, 7, 7}));
   EXPECT_EQ(shape_of("size=2\nstride=1", {1, 4, 13, 13}), (Shape{1, 4, 13, 13}));
   EXPECT_EQ(shape_of("size=3\nstride=2\npadding=0", {1, 4, 20, 16}), (Shape{1, 4, 9, 7}));
   EXPECT_EQ(shape_of("size=3\nstride_x=3\nstride_y=1", {2, 4, 6, 6}), (Shape{2, 4, 6, 2}));
+  EXPECT_EQ(shape_of("maxpool_depth=1\nout_channels=4\nsize=2\nstride=2", {2, 16, 6, 6}), (Shape{2, 4, 6, 6}));
 }
 
 TEST(maxpool, refusals_name_place_key_and_range) {
   EXPECT_NE(error_of("size=0").find("[maxpool] size = 0"), std::string::npos);
   EXPECT_NE(error_of("size=3\npadding=5").find("padding = 5: a window could hold no cell of the map; expected 0..4 for size 3"), std::string::npos);
   EXPECT_NE(error_of("size=20\npadding=0").find("size = 20: larger than the padded input of 8 x 8"), std::string::npos);
-  EXPECT_NE(error_of("maxpool_depth=1\nout_channels=4").find("not built yet"), std::string::npos);
+  EXPECT_NE(error_of("maxpool_depth=1\nout_channels=9").find("out_channels = 9: the input is 8 x 8 x 8; expected at most its 8 channels"),
+            std::string::npos);
   EXPECT_NE(error_of("size=2\nantialiasing=1").find("not built yet"), std::string::npos);
   EXPECT_EQ(error_of("size=2\nstride=2\nmaxpool_depth=0\nantialiasing=0"), "");
 }
@@ -183,6 +202,7 @@ TEST(maxpool, refusals_name_place_key_and_range) {
 TEST(maxpool, summary) {
   EXPECT_EQ(testing::parse_layer("[maxpool]\nsize=3\nstride=2\npadding=0", 1)->summary({}), "3x3/2  padding 0");
   EXPECT_EQ(testing::parse_layer("[maxpool]\nstride=2", 1)->summary({}), "2x2/2");
+  EXPECT_EQ(testing::parse_layer("[maxpool]\nmaxpool_depth=1\nout_channels=4", 1)->summary({}), "over channels to 4");
 }
 
 }  // namespace
