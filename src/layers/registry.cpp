@@ -10,6 +10,7 @@
 #include "layers/maxpool/maxpool.h"
 #include "layers/reorg/reorg.h"
 #include "layers/route/route.h"
+#include "layers/scale_channels/scale_channels.h"
 #include "layers/shortcut/shortcut.h"
 #include "layers/softmax/softmax.h"
 #include "layers/upsample/upsample.h"
@@ -30,6 +31,7 @@ constexpr LayerType kTypes[] = {
     layer_type<Reorg>("reorg"),
     layer_type<Reorg>("reorg3d"),
     layer_type<Route>("route"),
+    layer_type<ScaleChannels>("scale_channels"),
     layer_type<Shortcut>("shortcut"),
     layer_type<Softmax>("softmax"),
     layer_type<Upsample>("upsample"),
