@@ -10,6 +10,7 @@
 #include "layers/maxpool/maxpool.h"
 #include "layers/reorg/reorg.h"
 #include "layers/route/route.h"
+#include "layers/sam/sam.h"
 #include "layers/scale_channels/scale_channels.h"
 #include "layers/shortcut/shortcut.h"
 #include "layers/softmax/softmax.h"
@@ -31,6 +32,7 @@ constexpr LayerType kTypes[] = {
     layer_type<Reorg>("reorg"),
     layer_type<Reorg>("reorg3d"),
     layer_type<Route>("route"),
+    layer_type<Sam>("sam"),
     layer_type<ScaleChannels>("scale_channels"),
     layer_type<Shortcut>("shortcut"),
     layer_type<Softmax>("softmax"),
