@@ -8,6 +8,7 @@
 #include "layers/dropout/dropout.h"
 #include "layers/local_avgpool/local_avgpool.h"
 #include "layers/maxpool/maxpool.h"
+#include "layers/normalization/normalization.h"
 #include "layers/reorg/reorg.h"
 #include "layers/route/route.h"
 #include "layers/sam/sam.h"
@@ -29,6 +30,7 @@ constexpr LayerType kTypes[] = {
     layer_type<Dropout>("dropout"),
     layer_type<LocalAvgpool>("local_avgpool"),
     layer_type<Maxpool>("maxpool"),
+    layer_type<Normalization>("normalization"),
     layer_type<Reorg>("reorg"),
     layer_type<Reorg>("reorg3d"),
     layer_type<Route>("route"),
