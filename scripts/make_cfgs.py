@@ -19,9 +19,15 @@ CFG = Path(__file__).resolve().parent.parent / "cfg"
 # File, network, and what is published: convolutions and the floats of the .weights file. cfg/README.md says how well each is known.
 FILES = (
     ("yolov4-tiny", yolov4.yolov4_tiny, 21, 6062814),
+    ("yolov4-tiny-3l", yolov4.yolov4_tiny_3l, 24, None),
     ("yolov3-tiny", yolov3.yolov3_tiny, 13, 8858734),
+    ("yolov3-tiny-3l", yolov3.yolov3_tiny_3l, 16, None),
+    ("yolov3-tiny-prn", yolov3.yolov3_tiny_prn, 13, 4939758),
     ("yolov3", yolov3.yolov3, 75, 62001757),
+    ("yolov3-spp", yolov3.yolov3_spp, 76, 63052381),
+    ("yolov3-openimages", yolov3.yolov3_openimages, 75, 64807342),
     ("yolov4", yolov4.yolov4, 110, 64429405),
+    ("yolov4-custom", yolov4.yolov4_custom, 110, 64429405),
     ("yolov4-tiny-bccd", own.yolov4_tiny_bccd, 21, None),
     ("demo", own.demo, 10, None),
 )
