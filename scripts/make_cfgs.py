@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from networks import own, yolov3, yolov4  # noqa: E402
+from networks import csresnext, own, yolov3, yolov4  # noqa: E402
 
 CFG = Path(__file__).resolve().parent.parent / "cfg"
 
@@ -26,6 +26,7 @@ FILES = (
     ("yolov3", yolov3.yolov3, 75, 62001757),
     ("yolov3-spp", yolov3.yolov3_spp, 76, 63052381),
     ("yolov3-openimages", yolov3.yolov3_openimages, 75, 64807342),
+    ("csresnext50-panet-spp", csresnext.csresnext50_panet_spp, 97, 57030845),
     ("yolov4", yolov4.yolov4, 110, 64429405),
     ("yolov4-custom", yolov4.yolov4_custom, 110, 64429405),
     ("yolov4-tiny-bccd", own.yolov4_tiny_bccd, 21, None),
