@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from networks import csresnext, own, yolov3, yolov4  # noqa: E402
+from networks import csresnext, own, scaled_yolov4, yolov3, yolov4  # noqa: E402
 
 CFG = Path(__file__).resolve().parent.parent / "cfg"
 
@@ -29,6 +29,12 @@ FILES = (
     ("csresnext50-panet-spp", csresnext.csresnext50_panet_spp, 97, 57030845),
     ("yolov4", yolov4.yolov4, 110, 64429405),
     ("yolov4-custom", yolov4.yolov4_custom, 110, 64429405),
+    ("yolov4-csp", scaled_yolov4.yolov4_csp, 115, 52986205),
+    ("yolov4-csp-swish", scaled_yolov4.yolov4_csp_swish, 115, 52986205),
+    ("yolov4x-mish", scaled_yolov4.yolov4x_mish, 137, 99847037),
+    ("yolov4-csp-x-swish", scaled_yolov4.yolov4_csp_x_swish, 137, 99847037),
+    ("yolov4-p5", scaled_yolov4.yolov4_p5, 163, 70917468),
+    ("yolov4-p6", scaled_yolov4.yolov4_p6, 205, 127717040),
     ("yolov4-tiny-bccd", own.yolov4_tiny_bccd, 21, None),
     ("demo", own.demo, 10, None),
 )
