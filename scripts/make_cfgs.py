@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from networks import csresnext, own, scaled_yolov4, yolov3, yolov4  # noqa: E402
+from networks import csresnext, own, scaled_yolov4, yolov3, yolov4, yolov7  # noqa: E402
 
 CFG = Path(__file__).resolve().parent.parent / "cfg"
 
@@ -23,6 +23,7 @@ FILES = (
     ("yolov3-tiny", yolov3.yolov3_tiny, 13, 8858734),
     ("yolov3-tiny-3l", yolov3.yolov3_tiny_3l, 16, None),
     ("yolov3-tiny-prn", yolov3.yolov3_tiny_prn, 13, 4939758),
+    ("yolov7-tiny", yolov7.yolov7_tiny, 58, 6241885),
     ("yolov3", yolov3.yolov3, 75, 62001757),
     ("yolov3-spp", yolov3.yolov3_spp, 76, 63052381),
     ("yolov3-openimages", yolov3.yolov3_openimages, 75, 64807342),
@@ -35,6 +36,8 @@ FILES = (
     ("yolov4-csp-x-swish", scaled_yolov4.yolov4_csp_x_swish, 137, 99847037),
     ("yolov4-p5", scaled_yolov4.yolov4_p5, 163, 70917468),
     ("yolov4-p6", scaled_yolov4.yolov4_p6, 205, 127717040),
+    ("yolov7", yolov7.yolov7, 92, 36974557),
+    ("yolov7x", yolov7.yolov7x, 108, 71409685),
     ("yolov4-tiny-bccd", own.yolov4_tiny_bccd, 21, None),
     ("demo", own.demo, 10, None),
 )
