@@ -38,6 +38,8 @@ FILES = (
     ("yolov4-p6", scaled_yolov4.yolov4_p6, 205, 127717040),
     ("yolov7", yolov7.yolov7, 92, 36974557),
     ("yolov7x", yolov7.yolov7x, 108, 71409685),
+    ("mobilenetv2-yolo", own.mobilenetv2_yolo, 59, None),
+    ("convnext-yolo", own.convnext_yolo, 51, None),
     ("yolov4-tiny-bccd", own.yolov4_tiny_bccd, 21, None),
     ("demo", own.demo, 10, None),
 )
