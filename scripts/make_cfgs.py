@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from networks import csresnext, own, scaled_yolov4, yolov3, yolov4, yolov7  # noqa: E402
+from networks import classifiers, csresnext, own, scaled_yolov4, yolov3, yolov4, yolov7  # noqa: E402
 
 CFG = Path(__file__).resolve().parent.parent / "cfg"
 
@@ -38,6 +38,8 @@ FILES = (
     ("yolov4-p6", scaled_yolov4.yolov4_p6, 205, 127717040),
     ("yolov7", yolov7.yolov7, 92, 36974557),
     ("yolov7x", yolov7.yolov7x, 108, 71409685),
+    ("darknet19", classifiers.darknet19_classifier, 19, 20856776),
+    ("darknet53", classifiers.darknet53_classifier, 53, 41645640),
     ("mobilenetv2-yolo", own.mobilenetv2_yolo, 59, None),
     ("convnext-yolo", own.convnext_yolo, 51, None),
     ("yolov4-tiny-bccd", own.yolov4_tiny_bccd, 21, None),

@@ -30,14 +30,34 @@ TEST_P(PublishedCfgs, HoldWhatIsPublished) {
   EXPECT_EQ(network.heads().size(), published.heads);
 }
 
-INSTANTIATE_TEST_SUITE_P(Cfg, PublishedCfgs,
-                         ::testing::Values(Published{"yolov4-tiny", 21, 6062814, 2}, Published{"yolov3-tiny", 13, 8858734, 2},
-                                           Published{"yolov3", 75, 62001757, 3}, Published{"yolov4", 110, 64429405, 3}),
-                         [](const auto& instance) {
-                           std::string name = instance.param.name;
-                           std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
-                         });
+constexpr Published kPublished[] = {
+    {"yolov4-tiny", 21, 6062814, 2},
+    {"yolov3-tiny", 13, 8858734, 2},
+    {"yolov3-tiny-prn", 13, 4939758, 2},
+    {"yolov7-tiny", 58, 6241885, 3},
+    {"yolov3", 75, 62001757, 3},
+    {"yolov3-spp", 76, 63052381, 3},
+    {"yolov3-openimages", 75, 64807342, 3},
+    {"yolov4", 110, 64429405, 3},
+    {"yolov4-custom", 110, 64429405, 3},
+    {"csresnext50-panet-spp", 97, 57030845, 3},
+    {"yolov4-csp", 115, 52986205, 3},
+    {"yolov4-csp-swish", 115, 52986205, 3},
+    {"yolov4x-mish", 137, 99847037, 3},
+    {"yolov4-csp-x-swish", 137, 99847037, 3},
+    {"yolov4-p5", 163, 70917468, 3},
+    {"yolov4-p6", 205, 127717040, 4},
+    {"yolov7", 92, 36974557, 3},
+    {"yolov7x", 108, 71409685, 3},
+    {"darknet19", 19, 20856776, 0},
+    {"darknet53", 53, 41645640, 0},
+};
+
+INSTANTIATE_TEST_SUITE_P(Cfg, PublishedCfgs, ::testing::ValuesIn(kPublished), [](const auto& instance) {
+  std::string name = instance.param.name;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
 
 TEST(Cfgs, AllAreReadWithoutAWarning) {
   for (const auto& entry : fs::directory_iterator(kFolder)) {
@@ -45,7 +65,7 @@ TEST(Cfgs, AllAreReadWithoutAWarning) {
     ::testing::internal::CaptureStderr();
     const Network network = Network::from_cfg(entry.path());
     EXPECT_EQ(::testing::internal::GetCapturedStderr(), "") << entry.path();
-    EXPECT_FALSE(network.heads().empty()) << entry.path();
+    EXPECT_TRUE(!network.heads().empty() || network.layers().back()->type() == "softmax") << entry.path();
   }
 }
 
