@@ -10,10 +10,14 @@
 #include "graph/network.h"
 #include "nn/norm.h"
 #include "tests/harness/check_layer.h"
+#include "tests/harness/tensors.h"
 #include "train/batch_schedule.h"
 
 namespace dn {
 namespace {
+
+using testing::pack;
+using testing::unpack;
 
 const nlohmann::json& vectors() {
   static const nlohmann::json all = nlohmann::json::parse(std::ifstream(fs::path(DN_SOURCE_DIR) / "tests" / "data" / "norm_vectors.json"));
@@ -21,26 +25,6 @@ const nlohmann::json& vectors() {
 }
 
 std::vector<float> floats(const nlohmann::json& list) { return list.get<std::vector<float>>(); }
-
-void pack(std::span<const float> from, const Tensor& to) {
-  const Shape& s = to.desc.shape;
-  std::fill_n(to.data, to.desc.count(), 0.0f);
-  size_t i = 0;
-  for (int n = 0; n < s.n; ++n)
-    for (int c = 0; c < s.c; ++c)
-      for (int y = 0; y < s.h; ++y)
-        for (int x = 0; x < s.w; ++x) to.at(n, c, y, x) = from[i++];
-}
-
-std::vector<float> unpack(const Tensor& from) {
-  const Shape& s = from.desc.shape;
-  std::vector<float> out;
-  for (int n = 0; n < s.n; ++n)
-    for (int c = 0; c < s.c; ++c)
-      for (int y = 0; y < s.h; ++y)
-        for (int x = 0; x < s.w; ++x) out.push_back(from.at(n, c, y, x));
-  return out;
-}
 
 // `tolerance`: of the largest expected value.
 void expect_close(const std::string& what, const std::vector<float>& expected, std::span<const float> got, double tolerance) {
@@ -97,7 +81,7 @@ class Stack {
     pack(images, {input_, x_.data()});
     for (auto& step : steps_)
       for (pass.phase = 0; pass.phase < step->kernel->forward_phases(); ++pass.phase) step->kernel->forward(step->io, pass);
-    return unpack(steps_.back()->io.y);
+    return unpack<float>(steps_.back()->io.y);
   }
 
   void backward(std::span<const float> dy, Pass pass) {
@@ -290,8 +274,8 @@ TEST(norm_vectors, the_arithmetic_of_alexeyab_s_cudnn_code) {
     norm->collect({desc, x.data()}, params, kept, pass);
     norm->apply({desc, x.data()}, params, kept, {desc, y.data()});
     norm->backward({desc, x.data()}, {desc, dy.data()}, params, kept, some, pass, {desc, dx.data()});
-    expect_close("y", floats(m["y"]), unpack({desc, y.data()}), 1e-5);
-    expect_close("dx", floats(m["dx"]), unpack({desc, dx.data()}), 1e-5);
+    expect_close("y", floats(m["y"]), unpack<float>({desc, y.data()}), 1e-5);
+    expect_close("dx", floats(m["dx"]), unpack<float>({desc, dx.data()}), 1e-5);
     expect_close("dgamma", floats(m["dgamma"]), dgamma, 1e-5);
     expect_close("dbeta", floats(m["dbeta"]), dbeta, 1e-5);
     expect_close("running mean", floats(m["running_mean"]), mean, 1e-5);

@@ -3,18 +3,20 @@
 
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
 #include <cstring>
 #include <fstream>
 #include <limits>
 
 #include "base/rng.h"
+#include "data/test_folder.h"
 #include "train/safetensors.h"
 #include "train/structure.h"
+#include "tests/harness/weights.h"
 
 namespace dn {
 namespace {
+
+using testing::values;
 
 // Layer 0: 2 biases, 2 scales, 2 means, 2 variances, 2*3*1 weights = 14 floats; layer 1: none; layer 2: 2 + 2*2 = 6; layer 3: 3 + 3*2*9 = 57.
 constexpr std::string_view kCfg =
@@ -32,27 +34,11 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
 }
 std::string cfg(std::string_view from = "batch=1", std::string_view to = "batch=1") { return replaced(std::string(kCfg), from, to); }
 
-Network random_network(const std::string& text = std::string(kCfg), uint64_t seed = 5) {
-  Network network = Network::from_text(text, "net.cfg");
-  Rng rng(seed, RandomUse::test);
-  for (float& value : network.params().values()) value = static_cast<float>(rng.uniform(.1, 1));
-  return network;
-}
-
-std::vector<float> values(const Network& network) {
-  std::vector<float> all;
-  for (const ParamSegment& segment : network.params().segments()) {
-    const auto part = network.params().values(segment);
-    all.insert(all.end(), part.begin(), part.end());
-  }
-  return all;
-}
+Network random_network(const std::string& text = std::string(kCfg), uint64_t seed = 5) { return testing::random_network(text, seed); }
 
 class tensor_weights : public ::testing::Test {
  public:
-  tensor_weights() { make_directories(folder_); }
-  ~tensor_weights() override { fs::remove_all(folder_); }
-  fs::path file(const std::string& name) const { return folder_ / name; }
+  fs::path file(const std::string& name) const { return folder_.path / name; }
   // Without the syncing of write_file.
   fs::path put(const std::string& bytes, const std::string& name = "t.safetensors") const {
     std::ofstream(file(name), std::ios::binary) << bytes;
@@ -74,7 +60,7 @@ class tensor_weights : public ::testing::Test {
   }
 
  private:
-  fs::path folder_ = fs::temp_directory_path() / concat("dn_tensors_", static_cast<int>(::getpid()));
+  test::TestFolder folder_{"tensors"};
 };
 
 // The tensors of a network's own file but those whose names `drop` is the beginning of.

@@ -3,15 +3,17 @@
 
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
 #include <cstring>
 #include <limits>
 
-#include "base/rng.h"
+#include "data/test_folder.h"
+#include "tests/harness/weights.h"
 
 namespace dn {
 namespace {
+
+using testing::refusal;
+using testing::values;
 
 // Layer 0: 4 biases, 4 scales, 4 means, 4 variances, 4*3*9 weights = 124 floats; layer 1: none; layer 2: 2 + 2*4 = 10; layer 3: 3 + 3*2*9 = 57.
 constexpr const char* kCfg =
@@ -29,49 +31,15 @@ std::string with(const char* key, size_t section) {  // kCfg with one more key i
   return text.insert(at, concat(key, "\n"));
 }
 
-Network random_network(const std::string& text = kCfg, uint64_t seed = 5) {
-  Network network = Network::from_text(text, "net.cfg");
-  Rng rng(seed, RandomUse::test);
-  for (float& value : network.params().values()) value = static_cast<float>(rng.uniform(.1, 1));
-  return network;
-}
-
-struct Folder {
-  fs::path path = fs::temp_directory_path() / concat("dn_weights_", static_cast<int>(::getpid()));
-  Folder() { make_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  fs::path file(const char* name) const { return path / name; }
-};
-
-// In file order, without the padding between segments.
-std::vector<float> values(const Network& network) {
-  std::vector<float> all;
-  for (const ParamSegment& segment : network.params().segments()) {
-    const auto part = network.params().values(segment);
-    all.insert(all.end(), part.begin(), part.end());
-  }
-  return all;
-}
-
-std::string refusal(Network& network, const fs::path& path) {
-  const std::vector<float> before = values(network);
-  std::string message;
-  try {
-    load_weights(network, path);
-  } catch (const Error& e) {
-    message = e.what();
-  }
-  EXPECT_EQ(values(network), before) << "a refused file must leave the network alone";
-  return message;
-}
+Network random_network(const std::string& text = kCfg, uint64_t seed = 5) { return testing::random_network(text, seed); }
 
 void resize(const fs::path& path, size_t bytes) { fs::resize_file(path, bytes); }
 
 TEST(weights_file, round_trip_and_byte_layout) {
-  const Folder folder;
+  const test::TestFolder folder("weights");
   const Network from = random_network();
-  save_weights(from, folder.file("a.weights"), 123456789012345ull);
-  const std::vector<std::byte> bytes = read_bytes(folder.file("a.weights"), 1 << 20);
+  save_weights(from, folder / "a.weights", 123456789012345ull);
+  const std::vector<std::byte> bytes = read_bytes(folder / "a.weights", 1 << 20);
   ASSERT_EQ(bytes.size(), kHeader + 4 * (kLayer0 + kLayer2 + kLayer3));
   int32_t version[3];
   std::memcpy(version, bytes.data(), sizeof version);
@@ -81,7 +49,7 @@ TEST(weights_file, round_trip_and_byte_layout) {
   EXPECT_EQ(third_bias, values(from)[2]);
   Network to = random_network(kCfg, 6);
   const uint64_t version_before = to.params().version();
-  const WeightsInfo info = load_weights(to, folder.file("a.weights"));
+  const WeightsInfo info = load_weights(to, folder / "a.weights");
   EXPECT_EQ(values(to), values(from));
   EXPECT_EQ(info.seen, 123456789012345ull);
   EXPECT_TRUE(info.complete());
@@ -91,45 +59,45 @@ TEST(weights_file, round_trip_and_byte_layout) {
 }
 
 TEST(weights_file, reads_the_short_header) {
-  const Folder folder;
+  const test::TestFolder folder("weights");
   const Network from = random_network();
   std::string bytes(16, '\0');
   const int32_t head[4] = {0, 1, 0, -6};  // seen is unsigned: 4294967290
   std::memcpy(bytes.data(), head, 16);
   const std::vector<float> all = values(from);
   bytes.append(reinterpret_cast<const char*>(all.data()), all.size() * 4);
-  write_file(folder.file("a.weights"), bytes);
+  write_file(folder / "a.weights", bytes);
   Network to = random_network(kCfg, 6);
-  const WeightsInfo info = load_weights(to, folder.file("a.weights"));
+  const WeightsInfo info = load_weights(to, folder / "a.weights");
   EXPECT_EQ(info.seen, 4294967290ull);
   EXPECT_EQ(values(to), values(from));
 }
 
 TEST(weights_file, a_prefix_that_ends_between_layers_loads) {
-  const Folder folder;
+  const test::TestFolder folder("weights");
   const Network from = random_network();
-  save_weights(from, folder.file("a.weights"), 0, 2);
+  save_weights(from, folder / "a.weights", 0, 2);
   Network to = random_network(kCfg, 6);
   const std::vector<float> before = values(to);
-  const WeightsInfo info = load_weights(to, folder.file("a.weights"));
+  const WeightsInfo info = load_weights(to, folder / "a.weights");
   EXPECT_EQ(info.loaded, 2);
   EXPECT_EQ(info.layers, 4);
   for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(values(to)[i], i < kLayer0 ? values(from)[i] : before[i]) << i;
 }
 
 TEST(weights_file, cutoff_takes_the_first_layers_only) {
-  const Folder folder;
+  const test::TestFolder folder("weights");
   const Network from = random_network();
-  save_weights(from, folder.file("a.weights"), 0);
+  save_weights(from, folder / "a.weights", 0);
   Network to = random_network(kCfg, 6);
   const std::vector<float> before = values(to);
-  EXPECT_EQ(load_weights(to, folder.file("a.weights"), 3).loaded, 3);
+  EXPECT_EQ(load_weights(to, folder / "a.weights", 3).loaded, 3);
   for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(values(to)[i], i < kLayer0 + kLayer2 ? values(from)[i] : before[i]) << i;
 }
 
 TEST(weights_file, truncation_names_layer_byte_and_what_is_there) {
-  const Folder folder;
-  const fs::path file = folder.file("y.weights");
+  const test::TestFolder folder("weights");
+  const fs::path file = folder / "y.weights";
   save_weights(random_network(), file, 0);
   resize(file, kHeader + 4 * (kLayer0 + kLayer2 + 7));
   Network to = random_network(kCfg, 6);
@@ -144,21 +112,21 @@ TEST(weights_file, truncation_names_layer_byte_and_what_is_there) {
 }
 
 TEST(weights_file, refuses_files_without_weights) {
-  const Folder folder;
-  const fs::path file = folder.file("a.weights");
+  const test::TestFolder folder("weights");
+  const fs::path file = folder / "a.weights";
   Network to = random_network();
   save_weights(to, file, 0);
   for (const size_t size : {size_t{kHeader}, size_t{19}, size_t{3}, size_t{0}}) {
     resize(file, size);
     EXPECT_NE(refusal(to, file), "") << size;
   }
-  EXPECT_NE(refusal(to, folder.file("missing.weights")), "");
+  EXPECT_NE(refusal(to, folder / "missing.weights"), "");
   EXPECT_NE(refusal(to, folder.path), "");
 }
 
 TEST(weights_file, refuses_trailing_bytes) {
-  const Folder folder;
-  const fs::path file = folder.file("a.weights");
+  const test::TestFolder folder("weights");
+  const fs::path file = folder / "a.weights";
   save_weights(random_network(), file, 0);
   Network to = random_network(kCfg, 6);
   for (const size_t extra : {1u, 4u, 100000u}) {
@@ -168,8 +136,8 @@ TEST(weights_file, refuses_trailing_bytes) {
 }
 
 TEST(weights_file, refuses_absurd_versions) {
-  const Folder folder;
-  const fs::path file = folder.file("a.weights");
+  const test::TestFolder folder("weights");
+  const fs::path file = folder / "a.weights";
   save_weights(random_network(), file, 0);
   std::string bytes = read_text(file);
   Network to = random_network(kCfg, 6);
@@ -181,8 +149,8 @@ TEST(weights_file, refuses_absurd_versions) {
 }
 
 TEST(weights_file, refuses_values_that_cannot_be) {
-  const Folder folder;
-  const fs::path file = folder.file("a.weights");
+  const test::TestFolder folder("weights");
+  const fs::path file = folder / "a.weights";
   save_weights(random_network(), file, 0);
   const std::string good = read_text(file);
   Network to = random_network(kCfg, 6);
@@ -203,7 +171,7 @@ TEST(weights_file, refuses_values_that_cannot_be) {
 }
 
 TEST(weights_file, dontload_keys_consume_nothing) {
-  const Folder folder;
+  const test::TestFolder folder("weights");
   const Network from = random_network();
   std::string bytes(kHeader, '\0');
   const int32_t version[3] = {0, 2, 5};
@@ -211,26 +179,26 @@ TEST(weights_file, dontload_keys_consume_nothing) {
   const std::vector<float> all = values(from);
   const char* floats = reinterpret_cast<const char*>(all.data());
   // A file without layer 2, for a cfg that says so.
-  write_file(folder.file("a.weights"), bytes + std::string(floats, 4 * kLayer0) + std::string(floats + 4 * (kLayer0 + kLayer2), 4 * kLayer3));
+  write_file(folder / "a.weights", bytes + std::string(floats, 4 * kLayer0) + std::string(floats + 4 * (kLayer0 + kLayer2), 4 * kLayer3));
   Network to = random_network(with("dontload=1", 1), 6);
   const std::vector<float> before = values(to);
-  EXPECT_TRUE(load_weights(to, folder.file("a.weights")).complete());
+  EXPECT_TRUE(load_weights(to, folder / "a.weights").complete());
   for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(values(to)[i], i >= kLayer0 && i < kLayer0 + kLayer2 ? before[i] : values(from)[i]) << i;
   // Without scales and statistics of layer 0.
-  write_file(folder.file("b.weights"), bytes + std::string(floats, 16) + std::string(floats + 64, 4 * (kLayer0 - 16 + kLayer2 + kLayer3)));
+  write_file(folder / "b.weights", bytes + std::string(floats, 16) + std::string(floats + 64, 4 * (kLayer0 - 16 + kLayer2 + kLayer3)));
   Network other = random_network(with("dontloadscales=1", 0), 7);
   const std::vector<float> other_before = values(other);
-  EXPECT_TRUE(load_weights(other, folder.file("b.weights")).complete());
+  EXPECT_TRUE(load_weights(other, folder / "b.weights").complete());
   for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(values(other)[i], i >= 4 && i < 16 ? other_before[i] : values(from)[i]) << i;
   // A snapshot of such a network holds everything, and resuming takes everything.
-  save_weights(from, folder.file("c.weights"), 64);
-  EXPECT_TRUE(load_weights(to, folder.file("c.weights")).complete());
+  save_weights(from, folder / "c.weights", 64);
+  EXPECT_TRUE(load_weights(to, folder / "c.weights").complete());
   EXPECT_EQ(values(to), values(from));
 }
 
 TEST(weights_file, never_writes_broken_weights) {
-  const Folder folder;
-  const fs::path file = folder.file("a.weights");
+  const test::TestFolder folder("weights");
+  const fs::path file = folder / "a.weights";
   Network network = random_network();
   save_weights(network, file, 1);
   const std::string before = read_text(file);

@@ -3,14 +3,16 @@
 
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
-#include "base/rng.h"
+#include "data/test_folder.h"
 #include "train/snapshots.h"
 #include "train/weights_file.h"
+#include "tests/harness/weights.h"
 
 namespace dn {
 namespace {
+
+using testing::refusal;
+using testing::values;
 
 constexpr std::string_view kCfg =
     "[net]\nbatch=1\nsubdivisions=1\nwidth=16\nheight=16\nchannels=3\n"
@@ -20,44 +22,15 @@ constexpr std::string_view kCfg =
     "[convolutional]\nfilters=3\nsize=3\npad=1\nactivation=linear\n";
 constexpr size_t kLayer0 = 14;  // floats
 
-Network random_network(uint64_t seed = 5) {
-  Network network = Network::from_text(kCfg, "net.cfg");
-  Rng rng(seed, RandomUse::test);
-  for (float& value : network.params().values()) value = static_cast<float>(rng.uniform(.1, 1));
-  return network;
-}
-
-std::vector<float> values(const Network& network) {
-  std::vector<float> all;
-  for (const ParamSegment& segment : network.params().segments()) {
-    const auto part = network.params().values(segment);
-    all.insert(all.end(), part.begin(), part.end());
-  }
-  return all;
-}
+Network random_network(uint64_t seed = 5) { return testing::random_network(kCfg, seed); }
 
 class weights_rules : public ::testing::Test {
  public:
-  weights_rules() { make_directories(folder_); }
-  ~weights_rules() override { fs::remove_all(folder_); }
-  fs::path file(const std::string& name) const { return folder_ / name; }
+  fs::path file(const std::string& name) const { return folder_.path / name; }
 
  private:
-  fs::path folder_ = fs::temp_directory_path() / concat("dn_rules_", static_cast<int>(::getpid()));
+  test::TestFolder folder_{"rules"};
 };
-
-// What is said about a .weights file; the network must stay as it was.
-std::string refusal(Network& network, const fs::path& path) {
-  const std::vector<float> before = values(network);
-  std::string message;
-  try {
-    load_weights(network, path);
-  } catch (const Error& e) {
-    message = e.what();
-  }
-  EXPECT_EQ(values(network), before);
-  return message;
-}
 
 // Stands for a layer that .weights has no form for.
 struct GroupNormed : Layer {

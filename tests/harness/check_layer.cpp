@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "layers/registry.h"
+#include "tests/harness/tensors.h"
 
 namespace dn::testing {
 namespace {
@@ -49,22 +50,7 @@ class Guarded {
   size_t count_ = 0;
 };
 
-void pack(const RefTensor& from, const Tensor& to) {
-  std::fill_n(to.data, to.desc.count(), 0.0f);
-  for (int n = 0; n < from.shape.n; ++n)
-    for (int c = 0; c < from.shape.c; ++c)
-      for (int y = 0; y < from.shape.h; ++y)
-        for (int x = 0; x < from.shape.w; ++x) to.at(n, c, y, x) = static_cast<float>(from.at(n, c, y, x));
-}
-
-RefTensor unpack(const Tensor& from) {
-  RefTensor out{from.desc.shape, std::vector<double>(from.desc.shape.count())};
-  for (int n = 0; n < out.shape.n; ++n)
-    for (int c = 0; c < out.shape.c; ++c)
-      for (int y = 0; y < out.shape.h; ++y)
-        for (int x = 0; x < out.shape.w; ++x) out.at(n, c, y, x) = from.at(n, c, y, x);
-  return out;
-}
+RefTensor unpacked(const Tensor& from) { return {from.desc.shape, unpack<double>(from)}; }
 
 // Elements of the tensor that belong to no channel.
 bool padding_is_zero(const Tensor& t) {
@@ -117,11 +103,17 @@ double random_parameter(const ParamSpec& spec, Rng& rng) {
   }
 }
 
+// Of `shapes`, the outputs of the layers before, those that the layer reads.
+std::vector<Shape> inputs_of(const Layer& layer, const std::vector<Shape>& shapes) {
+  std::vector<Shape> in;
+  for (const int source : layer.sources()) in.push_back(shapes.at(static_cast<size_t>(source)));
+  return in;
+}
+
 Case make_case(const std::string& text, const std::vector<Shape>& shapes, const CheckOptions& options) {
   Case c;
   c.layer = parse_layer(text, static_cast<int>(shapes.size()));
-  std::vector<Shape> in;
-  for (const int source : c.layer->sources()) in.push_back(shapes.at(static_cast<size_t>(source)));
+  const std::vector<Shape> in = inputs_of(*c.layer, shapes);
   c.out = c.layer->output_shape(in);
   Rng rng(options.seed, RandomUse::test);
   for (const Shape& shape : in) {
@@ -155,7 +147,7 @@ struct Bench {
     for (size_t i = 0; i < c.x.size(); ++i) {
       x_memory.emplace_back(args.x[i].count());
       x.push_back({args.x[i], x_memory.back().data()});
-      pack(c.x[i], x.back());
+      pack(c.x[i].v, x.back());
       dx_memory.emplace_back(args.x[i].count());
       dx.push_back({args.x[i], args.dx[i] == Write::none ? nullptr : dx_memory.back().data()});
     }
@@ -279,23 +271,23 @@ void check_training(Case& c, const Reference& reference, const Expected& expecte
   Bench bench(c, device, true, mode, plain_input);
   bench.forward();
   const std::vector<double> y = reference(*c.layer, c.x, c.params, c.out, true);
-  const RefTensor got = unpack(bench.io.y);
+  const RefTensor got = unpacked(bench.io.y);
   expect_close(where + " y", c.out, y, got.v, options.forward_tolerance);
   EXPECT_TRUE(padding_is_zero(bench.io.y)) << where << ": y's padding";
   if (!bench.needs.x_in_backward)
     for (Guarded& x : bench.x_memory) x.set(kNan);
   if (!bench.needs.y_in_backward) bench.y_memory.set(kNan);
-  pack(c.r, bench.io.dy);
+  pack(c.r.v, bench.io.dy);
   for (Guarded& dx : bench.dx_memory) dx.set(mode == Write::accumulate ? static_cast<float>(base) : kNan);
   for (auto& grad : bench.grads) std::fill(grad.begin(), grad.end(), mode == Write::accumulate ? static_cast<float>(base) : kNan);
   if (mode == Write::accumulate)  // padding lanes hold zero in a running plan
     for (Tensor& dx : bench.dx)
-      if (dx) pack({dx.desc.shape, std::vector<double>(dx.desc.shape.count(), base)}, dx);
+      if (dx) pack(std::vector<double>(dx.desc.shape.count(), base), dx);
   bench.backward();
   EXPECT_TRUE(bench.intact()) << where << ": wrote outside a buffer";
   for (size_t i = 0; i < c.x.size(); ++i) {
     if (!bench.dx[i]) continue;
-    const RefTensor dx = unpack(bench.dx[i]);
+    const RefTensor dx = unpacked(bench.dx[i]);
     EXPECT_TRUE(padding_is_zero(bench.dx[i])) << where << ": dx" << i << "'s padding";
     for (size_t k = 0; k < dx.v.size(); ++k) ASSERT_TRUE(std::isfinite(dx.v[k])) << where << " dx" << i << " at " << place(dx.shape, k) << " is not finite";
     compare_probes(concat(where, " dx", i), dx.shape, expected.x_places[i], expected.dx[i], [&](size_t k) { return dx.v[k]; }, base,
@@ -310,7 +302,7 @@ void check_repeatable(const Case& c, cpu::Device& device, const std::string& whe
   Bench a(c, device, true, Write::overwrite, false), b(c, device, true, Write::overwrite, false);
   for (Bench* bench : {&a, &b}) {
     bench->forward();
-    pack(c.r, bench->io.dy);
+    pack(c.r.v, bench->io.dy);
   }
   EXPECT_EQ(0, std::memcmp(a.y_memory.data(), b.y_memory.data(), a.y_memory.count() * sizeof(float))) << where << ": two runs differ in y";
   a.backward();
@@ -323,7 +315,7 @@ void check_inference(const Case& c, const Reference& reference, cpu::Device& dev
   Bench bench(c, device, false, Write::none, plain_input);
   bench.forward();
   const std::vector<double> y = reference(*c.layer, c.x, c.params, c.out, false);
-  expect_close(where + " y (inference)", c.out, y, unpack(bench.io.y).v, options.forward_tolerance);
+  expect_close(where + " y (inference)", c.out, y, unpack<double>(bench.io.y), options.forward_tolerance);
   EXPECT_TRUE(padding_is_zero(bench.io.y)) << where << ": y's padding (inference)";
   EXPECT_TRUE(bench.intact()) << where << ": wrote outside a buffer (inference)";
 }
@@ -340,6 +332,16 @@ std::unique_ptr<Layer> parse_layer(const std::string& text, int index) {
   std::unique_ptr<Layer> layer = type->parse(section, NetSpec{}, index, problems);
   problems.settle();
   return layer;
+}
+
+std::string layer_error(const std::string& text, const std::vector<Shape>& shapes) {
+  try {
+    const auto layer = parse_layer(text, static_cast<int>(shapes.size()));
+    layer->output_shape(inputs_of(*layer, shapes));
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "";
 }
 
 std::unique_ptr<Kernel> compile_layer(const Layer& layer, cpu::Device& device, const KernelArgs& args) {

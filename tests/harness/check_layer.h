@@ -43,6 +43,8 @@ void check_layer(const std::string& text, const std::vector<Shape>& shapes, cons
 
 // The layer alone, as check_layer makes it.
 std::unique_ptr<Layer> parse_layer(const std::string& text, int index);
+// What is said against a section behind layers of these shapes, in parse or for its output; empty: nothing. Without shapes: as the first layer.
+std::string layer_error(const std::string& text, const std::vector<Shape>& shapes);
 std::unique_ptr<Kernel> compile_layer(const Layer& layer, cpu::Device& device, const KernelArgs& args);
 
 // The input values with all pairwise differences at least `gap`: for layers that compare values (maxpool).

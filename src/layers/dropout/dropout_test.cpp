@@ -18,14 +18,7 @@ std::vector<double> reference(const Layer& layer, std::span<const RefTensor> x, 
 
 void check(const std::string& keys, const Shape& shape) { testing::check_layer("[dropout]\n" + keys, {shape}, reference); }
 
-std::string error_of(const std::string& keys) {
-  try {
-    testing::parse_layer("[dropout]\n" + keys, 1);
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
+std::string error_of(const std::string& keys) { return testing::layer_error("[dropout]\n" + keys, {{1, 8, 4, 4}}); }
 
 TEST(dropout, drops_and_scales) {
   check("probability=.5", {2, 16, 5, 6});

@@ -22,14 +22,7 @@ void check(const std::string& keys, const Shape& shape) {
   check_layer("[maxpool]\n" + keys, {shape}, reference, options);
 }
 
-std::string error_of(const std::string& keys, const Shape& shape = {1, 8, 8, 8}) {
-  try {
-    testing::parse_layer("[maxpool]\n" + keys, 1)->output_shape({&shape, 1});
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
+std::string error_of(const std::string& keys, const Shape& shape = {1, 8, 8, 8}) { return testing::layer_error("[maxpool]\n" + keys, {shape}); }
 
 // A kernel run of forward and backward over 64-byte aligned memory, on values as given.
 struct PoolRun {

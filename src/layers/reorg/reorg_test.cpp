@@ -21,14 +21,7 @@ void check(const std::string& text, const Shape& shape) {
   testing::check_layer(text, {shape}, reference, options);
 }
 
-std::string error_of(const std::string& text, const Shape& shape) {
-  try {
-    testing::parse_layer(text, 1)->output_shape({&shape, 1});
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
+std::string error_of(const std::string& text, const Shape& shape) { return testing::layer_error(text, {shape}); }
 
 // y for x = 0, 1, 2, ...
 std::vector<double> places(const std::string& text, const Shape& in) {

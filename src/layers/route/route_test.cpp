@@ -25,17 +25,7 @@ void check(const std::string& keys, const std::vector<Shape>& shapes) {
   testing::check_layer("[route]\n" + keys, shapes, reference, options);
 }
 
-std::string error_of(const std::string& keys, std::vector<Shape> shapes) {
-  try {
-    const auto layer = testing::parse_layer("[route]\n" + keys, static_cast<int>(shapes.size()));
-    std::vector<Shape> in;
-    for (const int source : layer->sources()) in.push_back(shapes[static_cast<size_t>(source)]);
-    layer->output_shape(in);
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
+std::string error_of(const std::string& keys, const std::vector<Shape>& shapes) { return testing::layer_error("[route]\n" + keys, shapes); }
 
 TEST(route, whole_blocks) {
   check("layers=-1,-2", {{2, 32, 4, 5}, {2, 16, 4, 5}});

@@ -13,17 +13,7 @@ std::vector<double> reference(const Layer& layer, std::span<const RefTensor> x, 
   return sam_reference(static_cast<const Sam&>(layer), x[0].v, x[1].v);
 }
 
-std::string error_of(const std::string& keys, std::vector<Shape> shapes) {
-  try {
-    const auto layer = testing::parse_layer("[sam]\n" + keys, static_cast<int>(shapes.size()));
-    std::vector<Shape> in;
-    for (const int source : layer->sources()) in.push_back(shapes[static_cast<size_t>(source)]);
-    layer->output_shape(in);
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
+std::string error_of(const std::string& keys, const std::vector<Shape>& shapes) { return testing::layer_error("[sam]\n" + keys, shapes); }
 
 TEST(sam, product) {
   testing::check_layer("[sam]\nfrom=-2", {{2, 16, 4, 5}, {2, 16, 4, 5}}, reference);

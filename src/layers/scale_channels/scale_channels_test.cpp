@@ -15,17 +15,7 @@ std::vector<double> reference(const Layer& layer, std::span<const RefTensor> x, 
 
 void check(const std::string& keys, const Shape& x, const Shape& factors) { testing::check_layer("[scale_channels]\n" + keys, {x, factors}, reference); }
 
-std::string error_of(const std::string& keys, std::vector<Shape> shapes) {
-  try {
-    const auto layer = testing::parse_layer("[scale_channels]\n" + keys, static_cast<int>(shapes.size()));
-    std::vector<Shape> in;
-    for (const int source : layer->sources()) in.push_back(shapes[static_cast<size_t>(source)]);
-    layer->output_shape(in);
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
+std::string error_of(const std::string& keys, const std::vector<Shape>& shapes) { return testing::layer_error("[scale_channels]\n" + keys, shapes); }
 
 TEST(scale_channels, a_factor_per_channel) {
   check("from=-2", {2, 16, 4, 5}, {2, 16, 1, 1});

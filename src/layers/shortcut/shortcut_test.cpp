@@ -24,17 +24,7 @@ std::vector<double> reference(const Layer& layer, std::span<const RefTensor> x, 
 
 void check(const std::string& keys, const std::vector<Shape>& shapes) { testing::check_layer("[shortcut]\n" + keys, shapes, reference); }
 
-std::string error_of(const std::string& keys, std::vector<Shape> shapes) {
-  try {
-    const auto layer = testing::parse_layer("[shortcut]\n" + keys, static_cast<int>(shapes.size()));
-    std::vector<Shape> in;
-    for (const int source : layer->sources()) in.push_back(shapes[static_cast<size_t>(source)]);
-    layer->output_shape(in);
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
+std::string error_of(const std::string& keys, const std::vector<Shape>& shapes) { return testing::layer_error("[shortcut]\n" + keys, shapes); }
 
 const std::string kPerFeature = "\nweights_type=per_feature\nweights_normalization=";
 const std::string kPerChannel = "\nweights_type=per_channel\nweights_normalization=";

@@ -15,14 +15,7 @@ std::vector<double> reference(const Layer& layer, std::span<const RefTensor> x, 
 
 void check(const std::string& keys, const Shape& shape) { testing::check_layer("[upsample]\n" + keys, {shape}, reference); }
 
-std::string error_of(const std::string& keys, const Shape& shape = {1, 8, 3, 5}) {
-  try {
-    testing::parse_layer("[upsample]\n" + keys, 1)->output_shape({&shape, 1});
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
+std::string error_of(const std::string& keys, const Shape& shape = {1, 8, 3, 5}) { return testing::layer_error("[upsample]\n" + keys, {shape}); }
 
 TEST(upsample, enlarges) {
   check("stride=2", {2, 16, 3, 4});
