@@ -23,10 +23,10 @@ struct Finished {
   std::string out, err;
 };
 
-// The program in `folder`. Its stdin is a pipe that stays open and silent, so reading from it would hang.
+// A program, darknet unless another is named, in `folder`. Its stdin is a pipe that stays open and silent, so reading from it would hang.
 class Running {
  public:
-  Running(const fs::path& folder, const std::vector<std::string>& arguments) : out_(folder / "stdout.txt"), err_(folder / "stderr.txt") {
+  Running(const fs::path& folder, const std::vector<std::string>& arguments, const std::string& program = DN_PROGRAM) : out_(folder / "stdout.txt"), err_(folder / "stderr.txt") {
     EXPECT_EQ(::pipe2(silent_, O_CLOEXEC), 0);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
@@ -34,12 +34,12 @@ class Running {
     posix_spawn_file_actions_addopen(&actions, 1, out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     posix_spawn_file_actions_addopen(&actions, 2, err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
     posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
-    std::vector<std::string> words = {DN_PROGRAM};
+    std::vector<std::string> words = {program};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
-    EXPECT_EQ(::posix_spawn(&pid_, DN_PROGRAM, &actions, nullptr, argv.data(), environ), 0);
+    EXPECT_EQ(::posix_spawn(&pid_, program.c_str(), &actions, nullptr, argv.data(), environ), 0);
     posix_spawn_file_actions_destroy(&actions);
   }
   ~Running() {
