@@ -14,8 +14,8 @@ namespace dn::cli {
 namespace {
 
 std::string cell(std::string text, size_t width, bool right = false) {
-  if (text.size() < width) text.insert(right ? 0 : text.size(), width - text.size(), ' ');
-  return text;
+  if (text.size() < width) return text.insert(right ? 0 : text.size(), width - text.size(), ' ');
+  return right ? text : text + "  ";   // too long: pushes the others, but never touches them
 }
 
 std::string mib(size_t bytes) { return bytes_text(static_cast<double>(bytes)); }
@@ -98,15 +98,21 @@ void memory_tables(Network& network, cpu::Device& device, size_t memory) {
   say_memory("inference memory, one image", estimate_inference(network, plan.report(), 1), plan.report());
 }
 
+// Long lists of values stand on a line of their own.
 void key_table(const std::vector<KeyHelp>& rows) {
+  constexpr size_t kWidest = 40;
   size_t name = 4, initial = 8, range = 8;
   for (const KeyHelp& row : rows) {
     name = std::max(name, row.name.size() + 2);
     initial = std::max(initial, row.initial.size() + 2);
-    range = std::min<size_t>(48, std::max(range, row.range.size() + 2));
+    if (row.range.size() + 2 <= kWidest) range = std::max(range, row.range.size() + 2);
   }
   log::say(concat("  ", cell("key", name), cell("default", initial), cell("values", range), "meaning"));
-  for (const KeyHelp& row : rows) log::say(concat("  ", cell(row.name, name), cell(row.initial, initial), cell(row.range, range), row.doc));
+  for (const KeyHelp& row : rows) {
+    const bool fits = row.range.size() + 2 <= range;
+    log::say(concat("  ", cell(row.name, name), cell(row.initial, initial), cell(fits ? row.range : "", range), row.doc));
+    if (!fits) log::say(concat("  ", cell("", name + initial + range), row.range));
+  }
 }
 
 int describe_section(std::string section) {
