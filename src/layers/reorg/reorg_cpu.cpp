@@ -6,6 +6,7 @@
 #include "device/cpu/device.h"
 #include "device/cpu/parallel.h"
 #include "layers/reorg/reorg.h"
+#include "nn/normalize.h"
 
 namespace dn {
 namespace {
@@ -33,7 +34,7 @@ class ReorgCpu : public Kernel {
 
  private:
   void move(const Tensor& from, const Tensor& to, bool scatter, bool add) {
-    if (!add) clear_padding(to);
+    if (!add) clear_padding(device_.threads(), to);
     const TensorDesc small = scatter ? from.desc : to.desc, large = scatter ? to.desc : from.desc;
     const size_t block = static_cast<size_t>(small.block), height = static_cast<size_t>(small.shape.h), width = static_cast<size_t>(small.shape.w);
     const size_t blocks = static_cast<size_t>(small.channel_blocks());
@@ -49,14 +50,6 @@ class ReorgCpu : public Kernel {
         for (size_t i = 0; i < width; ++i) target[i * to_step] = source[i * from_step] + (add ? target[i * to_step] : 0.f);
       }
     });
-  }
-
-  // The last channel block, of which the moves leave out the lanes without a channel.
-  static void clear_padding(const Tensor& t) {
-    if (t.desc.padded_channels() == t.desc.shape.c) return;
-    const size_t last = static_cast<size_t>(t.desc.channel_blocks()) - 1;
-    for (size_t n = 0; n < static_cast<size_t>(t.desc.shape.n); ++n)
-      std::fill_n(t.data + n * t.desc.image_stride() + last * t.desc.block_stride(), t.desc.block_stride(), 0.f);
   }
 
   cpu::Device& device_;
