@@ -42,11 +42,20 @@ std::unique_ptr<Shortcut> Shortcut::parse(const Section& section, const NetSpec&
 
 std::vector<KeyHelp> Shortcut::keys() { return key_help<ShortcutSpec>(kKeys); }
 
+int sampling_step(const Shape& source, const Shape& out) {
+  if (source.h == out.h && source.w == out.w) return 1;
+  const bool larger = source.h >= out.h && source.w >= out.w;
+  const Shape &big = larger ? source : out, &small = larger ? out : source;
+  const int k = std::max((big.h + small.h / 2) / small.h, (big.w + small.w / 2) / small.w);
+  const auto fits = [k](int a, int b) { return b == a / k || b == (a + k - 1) / k; };
+  return k > 1 && fits(big.h, small.h) && fits(big.w, small.w) ? (larger ? k : -k) : 0;
+}
+
 Shape Shortcut::output_shape(std::span<const Shape> in) const {
   for (size_t i = 1; i < in.size(); ++i)
-    if (in[i].h != in[0].h || in[i].w != in[0].w)
+    if (sampling_step(in[i], in[0]) == 0)
       fail(section().where(), " from = ", spec_.from[i - 1], ": layer ", sources_[i], " gives ", in[i].text(), " and layer ", sources_[0],
-           " before gives ", in[0].text(), "; expected the same width and height");
+           " before gives ", in[0].text(), "; expected the same width and height, or both so many times as large");
   return in[0];
 }
 
@@ -60,7 +69,7 @@ std::vector<ParamSpec> Shortcut::params(std::span<const Shape> in) const {
 
 double Shortcut::forward_flops(std::span<const Shape> in) const {
   double adds = 0;
-  for (const Shape& shape : in.subspan(1)) adds += static_cast<double>(std::min(shape.c, in[0].c)) * static_cast<double>(shape.plane()) * shape.n;
+  for (const Shape& shape : in.subspan(1)) adds += static_cast<double>(std::min(shape.c, in[0].c)) * static_cast<double>(std::min(shape.plane(), in[0].plane())) * shape.n;
   return weighted() ? 2 * (adds + static_cast<double>(in[0].count())) : adds;
 }
 

@@ -1,6 +1,7 @@
 // [shortcut] on the CPU: sweeps over pieces of (image, channel block, run of pixels), small enough that a piece's second visit meets the cache.
 //   forward   y = sum of the sources' pieces, then the activation in place
 //   backward  dz = dy f'(z) in place (z is summed again, or y stands for it), then per source dx = g dz and, with weights, sum of dz x per lane
+// Sources of another size are brought to the output's beforehand, and their gradients back afterwards (resample_cpu.h); the scratch holds them so.
 // Weight gradients are summed per piece in float and over pieces, in order, in double: the result depends on the shape only.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "layers/shortcut/shortcut_cpu.cpp"
@@ -13,6 +14,7 @@
 #include "device/cpu/device.h"
 #include "device/cpu/parallel.h"
 #include "layers/shortcut/mix_weights.h"
+#include "layers/shortcut/resample_cpu.h"
 #include "layers/shortcut/shortcut.h"
 #include "nn/activation-inl.h"
 
@@ -170,21 +172,24 @@ class ShortcutCpu : public Kernel {
     args_.dx.resize(args_.x.size(), Write::none);
     runs_ = (args_.y.shape.plane() + kPixels - 1) / kPixels;
     padded_ = static_cast<size_t>(args_.y.padded_channels());
+    resample();
   }
 
   Needs needs() const override {
     Needs needs;
     if (weighted_) needs.forward_scratch = table_bytes();
+    if (!resampled_.empty()) needs.forward_scratch = sweep_scratch() + resampled_floats_ * sizeof(float);
     if (args_.backward) {
       needs.y_in_backward = slope_from_output(activation_);
-      needs.x_in_backward = trains_weights() || (activation_ != Activation::linear && !needs.y_in_backward);
-      if (weighted_) needs.backward_scratch = table_bytes();
-      if (trains_weights()) needs.backward_scratch += items(output_blocks()) * args_.x.size() * block() * sizeof(float);
+      needs.x_in_backward = needs_x();
+      needs.backward_scratch = sweep_scratch() + resampled_floats_ * sizeof(float);
     }
     return needs;
   }
 
-  void forward(const Io& io, const Pass&) override {
+  void forward(const Io& given, const Pass&) override {
+    std::vector<Tensor> x(given.x.begin(), given.x.end());
+    const Io io = gathered(given, x);
     const float* table = mix(io);
     cpu::parallel_for(device_.threads(), items(output_blocks()), [&](size_t item) {
       const Piece p = piece(item, output_blocks());
@@ -196,15 +201,59 @@ class ShortcutCpu : public Kernel {
     });
   }
 
-  void backward(const Io& io, const Pass& pass) override {
+  void backward(const Io& given, const Pass& pass) override {
+    std::vector<Tensor> x(given.x.begin(), given.x.end()), dx(given.dx.begin(), given.dx.end());
+    Io io = needs_x() ? gathered(given, x) : given;
+    for (const Resampled& r : resampled_) dx[r.source] = {args_.x[r.source], r.write == Write::none ? nullptr : resampled(given, r.dx)};
+    io.dx = dx;
     const float* table = mix(io);
     const bool train = trains_weights() && !io.params[0].grad.empty();
     float* sums = train ? reinterpret_cast<float*>(io.scratch + table_bytes()) : nullptr;
     cpu::parallel_for(device_.threads(), items(blocks_), [&](size_t item) { backward_piece(io, table, sums, piece(item, blocks_)); });
     if (train) weight_gradient(io, pass, sums);
+    for (const Resampled& r : resampled_)
+      if (r.write != Write::none) scatter_samples(device_.threads(), dx[r.source], r.step, given.dx[r.source], r.write);
   }
 
  private:
+  // A source of another size, as the sweeps do not see it.
+  struct Resampled {
+    size_t source = 0;
+    int step = 0;             // sampling_step
+    Write write = Write::none;
+    size_t x = 0, dx = 0;     // in the scratch: floats in front of its values and of its gradient
+  };
+
+  // From here on the sources have the output's width and height.
+  void resample() {
+    for (size_t s = 0; s < args_.x.size(); ++s) {
+      const int step = sampling_step(args_.x[s].shape, args_.y.shape);
+      if (step == 1) continue;
+      args_.x[s].shape.h = args_.y.shape.h;
+      args_.x[s].shape.w = args_.y.shape.w;
+      const size_t floats = round_up(args_.x[s].count(), size_t{16});
+      resampled_.push_back({s, step, args_.dx[s], resampled_floats_, resampled_floats_ + floats});
+      if (args_.dx[s] != Write::none) args_.dx[s] = Write::overwrite;
+      resampled_floats_ += 2 * floats;
+    }
+  }
+  size_t sweep_scratch() const {
+    const size_t sums = trains_weights() ? items(output_blocks()) * args_.x.size() * block() * sizeof(float) : 0;
+    return round_up((weighted_ ? table_bytes() : 0) + sums, size_t{64});
+  }
+  float* resampled(const Io& io, size_t at) const { return reinterpret_cast<float*>(io.scratch + sweep_scratch()) + at; }
+  // `io` with the resampled sources in the place of the given ones; x holds them.
+  Io gathered(const Io& io, std::vector<Tensor>& x) const {
+    for (const Resampled& r : resampled_) {
+      x[r.source] = {args_.x[r.source], resampled(io, r.x)};
+      gather_samples(device_.threads(), io.x[r.source], r.step, x[r.source]);
+    }
+    Io out = io;
+    out.x = x;
+    return out;
+  }
+
+  bool needs_x() const { return args_.backward && (trains_weights() || (activation_ != Activation::linear && !slope_from_output(activation_))); }
   bool trains_weights() const { return weighted_ && args_.backward && !args_.frozen; }
   size_t block() const { return static_cast<size_t>(args_.y.block); }
   size_t output_blocks() const { return static_cast<size_t>(args_.y.channel_blocks()); }
@@ -310,6 +359,8 @@ class ShortcutCpu : public Kernel {
   size_t blocks_ = 0;   // channel blocks of the widest tensor
   size_t runs_ = 0;     // pieces of a plane
   size_t padded_ = 0;   // channels of y, padding included
+  std::vector<Resampled> resampled_;
+  size_t resampled_floats_ = 0;
 };
 
 }  // namespace

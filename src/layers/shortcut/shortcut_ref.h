@@ -20,8 +20,13 @@ std::vector<T> shortcut_reference(const Shortcut& layer, std::span<const Shape> 
     for (size_t s = 0; s < sources && layer.weighted(); ++s) raw[s] = layer.per_channel() ? w[s * size_t(out.c) + c] : w[s];
     if (layer.weighted()) top = *std::max_element(raw.begin(), raw.end());
     for (T& r : raw) total += r = !layer.weighted() ? T(1) : layer.norm() == MixNorm::relu ? std::max(r, T(1e-3)) : std::exp(r - top);
-    for (size_t s = 0; s < sources; ++s)
-      if (c < size_t(in[s].c)) mixed += (layer.weighted() ? raw[s] / (total + T(1e-4)) : T(1)) * x[s][(n * size_t(in[s].c) + c) * plane + pixel];
+    for (size_t s = 0; s < sources; ++s) {
+      const int k = sampling_step(in[s], out), row = int(pixel) / out.w, column = int(pixel) % out.w;
+      if (c >= size_t(in[s].c) || (k < 0 && (row % k != 0 || column % k != 0))) continue;
+      const size_t from = k > 0 ? size_t(row * k * in[s].w + column * k) : size_t(row / -k * in[s].w + column / -k);
+      if (k < 0 && (row / -k >= in[s].h || column / -k >= in[s].w)) continue;
+      mixed += (layer.weighted() ? raw[s] / (total + T(1e-4)) : T(1)) * x[s][(n * size_t(in[s].c) + c) * in[s].plane() + from];
+    }
     y[i] = activate(layer.activation(), mixed);
   }
   return y;

@@ -51,6 +51,29 @@ TEST(shortcut, different_channels) {
   check("from=-2" + kPerChannel + "softmax", {{2, 3, 4, 3}, {2, 20, 4, 3}});
 }
 
+TEST(shortcut, different_sizes) {
+  check("from=-2", {{2, 16, 8, 6}, {2, 32, 4, 3}});
+  check("from=-2\nactivation=leaky", {{2, 20, 7, 9}, {2, 40, 4, 5}});  // as a convolution with stride 2 leaves them
+  check("from=-2\nactivation=mish", {{1, 10, 7, 9}, {1, 10, 3, 4}});
+  check("from=-2", {{2, 32, 9, 12}, {2, 16, 3, 4}});
+  check("from=-2\nactivation=leaky", {{2, 16, 3, 4}, {2, 20, 6, 8}});
+  check("from=-2\nactivation=mish", {{1, 16, 3, 4}, {1, 10, 5, 7}});
+  check("from=-2,-3\nactivation=mish" + kPerChannel + "relu", {{2, 16, 8, 8}, {2, 8, 4, 4}, {2, 16, 4, 4}});
+  check("from=-2,-3" + kPerFeature + "softmax", {{2, 16, 2, 2}, {2, 24, 8, 8}, {2, 16, 4, 4}});
+}
+
+TEST(shortcut, sampling_steps) {
+  const auto step = [](int h, int w, int oh, int ow) { return sampling_step({1, 8, h, w}, {1, 8, oh, ow}); };
+  EXPECT_EQ(step(56, 56, 28, 28), 2);
+  EXPECT_EQ(step(28, 28, 28, 28), 1);
+  EXPECT_EQ(step(13, 1, 26, 2), -2);
+  EXPECT_EQ(step(19, 19, 10, 10), 2);
+  EXPECT_EQ(step(2, 1, 1, 1), 2);
+  EXPECT_EQ(step(8, 4, 4, 8), 0);
+  EXPECT_EQ(step(8, 8, 4, 2), 0);
+  EXPECT_EQ(step(10, 10, 9, 9), 0);
+}
+
 TEST(shortcut, every_activation) {
   for (const std::string_view name : activation_names()) {
     check(concat("from=-2\nactivation=", name), {{1, 10, 5, 4}, {1, 10, 5, 4}});
@@ -132,8 +155,8 @@ TEST(shortcut, needs) {
 }
 
 TEST(shortcut, refusals) {
-  const std::vector<Shape> two{{1, 8, 4, 4}, {1, 8, 2, 4}};
-  EXPECT_NE(error_of("from=-2", two).find("from = -2: layer 0 gives 4 x 4 x 8 and layer 1 before gives 4 x 2 x 8"), std::string::npos);
+  const std::vector<Shape> two{{1, 8, 4, 4}, {1, 8, 3, 4}};
+  EXPECT_NE(error_of("from=-2", two).find("from = -2: layer 0 gives 4 x 4 x 8 and layer 1 before gives 4 x 3 x 8"), std::string::npos);
   EXPECT_NE(error_of("", two).find("'from' is missing"), std::string::npos);
   EXPECT_NE(error_of("from=-7", two).find("-7 is not an earlier layer"), std::string::npos);
   EXPECT_NE(error_of("from=-1\nactivation=foo", two).find("activation = foo"), std::string::npos);
