@@ -2,9 +2,17 @@
 //   training:   y = dropped ? 0 : x / (1 - p);   dx = dropped ? 0 : dy / (1 - p)        inference: y = x
 // The mask is never stored: it is a pure function of (seed, iteration, image's index in the batch, layer, element), computed again by backward. The
 // element is the canonical one, c*H*W + i*W + j, so the mask depends neither on the channel block nor on threads or subdivisions.
+// dropblock=1 (Ghiasi et al. 2018) drops rectangles: every element is, with probability p m / (a b), the middle of an a x b rectangle of its channel
+// that is dropped, cut at the border; m = min(1, progress / .85) is the ramp of the family, a x b = m times dropblock_size (at least 1) wide and high.
+// What is left of an image grows by all / left. (The family's kernel drops one rectangle of a channel at most, and with it far less than p early in a
+// training, when rectangles are small; and it confuses the indexes of image, channel and place when it draws.)
 //
 //   [dropout]
 //   probability=.5
+//
+//   [dropout]
+//   dropblock=1
+//   dropblock_size_rel=.3
 #pragma once
 
 #include "nn/layer.h"
@@ -13,6 +21,9 @@ namespace dn {
 
 struct DropoutSpec {
   double probability = .2;
+  bool dropblock = false;
+  double size_rel = 0;   // of a rectangle: share of the map's width and height
+  int size_abs = 0;      // ... or its side; 0: by size_rel, else 7
 };
 
 class Dropout : public Layer {
@@ -24,18 +35,27 @@ class Dropout : public Layer {
   const DropoutSpec& spec() const { return spec_; }
   Shape output_shape(std::span<const Shape> in) const override;
   bool is_view() const override { return spec_.probability == 0; }
-  std::string summary(std::span<const Shape>) const override { return concat("p ", spec_.probability); }
+  std::string summary(std::span<const Shape>) const override;
 
  private:
   Dropout(const Section& section, int index, Problems& problems) : Layer(section, index, problems) {}
   DropoutSpec spec_;
 };
 
+// The rectangles of dropblock at one point of the training.
+struct DropRectangle {
+  int width = 1, height = 1;
+  double seeds = 0;   // probability that an element is the middle of one
+};
+DropRectangle drop_rectangle(const DropoutSpec& spec, const Shape& map, double progress);
+
 // The mask of one image in one layer and iteration. Two words from the counter-based generator key a hash of the element's number; a lane costs
 // four multiplications, so it vectorizes, where a generator block per four elements would cost ten rounds of wide products.
 class DropoutMask {
  public:
   DropoutMask(const Pass& pass, int layer, int image, double probability);
+  // With rectangles around what drops() says. dropped: of one channel, a byte for each place, which becomes 0 or 1. Returns how many are dropped.
+  size_t drop_rectangles(const DropRectangle& rectangle, const Shape& map, int channel, std::span<uint8_t> dropped) const;
   bool drops(uint32_t element) const { return mix(mix(element ^ key0_) + key1_) < threshold_; }
   uint32_t key0() const { return key0_; }
   uint32_t key1() const { return key1_; }

@@ -6,7 +6,7 @@
 
 #include "device/cpu/device.h"
 #include "device/cpu/parallel.h"
-#include "layers/dropout/dropout.h"
+#include "layers/dropout/dropblock_cpu.h"
 
 #ifndef DN_LAYERS_DROPOUT_CPU
 #define DN_LAYERS_DROPOUT_CPU
@@ -116,6 +116,7 @@ class DropoutCpu : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> Dropout::compile_cpu(const Dropout& layer, cpu::Device& device, const KernelArgs& args) {
+  if (layer.spec().dropblock) return compile_dropblock(layer, device, args);
   return std::make_unique<DropoutCpu>(layer, device, args);
 }
 

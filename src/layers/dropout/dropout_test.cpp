@@ -2,6 +2,7 @@
 // independence of the split into mini-batches; refusals.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "layers/dropout/dropout_ref.h"
@@ -26,6 +27,55 @@ TEST(dropout, drops_and_scales) {
   check("", {1, 20, 4, 4});
   check("probability=.9", {2, 10, 3, 3});
   check("probability=0", {1, 20, 3, 3});
+}
+
+// check_layer runs at the start of a training, where nothing is dropped yet; the middle of one is below.
+TEST(dropblock, start_of_training) { check("dropblock=1", {2, 10, 8, 9}); }
+
+TEST(dropblock, middle_of_training) {
+  const Shape shape{3, 20, 9, 11};
+  for (const std::string keys : {"dropblock_size_abs=4", "dropblock_size_rel=.3", "probability=.9", "dropblock_size_abs=1"})
+    for (const int block : {8, 16}) {
+      const auto layer = testing::parse_layer("[dropout]\ndropblock=1\n" + keys, 1);
+      cpu::Device device({.threads = 2, .block = block});
+      const TensorDesc desc{shape, block};
+      const auto kernel = testing::compile_layer(*layer, device, {.x = {desc}, .y = desc, .training = true, .backward = true, .dx = {Write::accumulate}});
+      std::vector<float> x(desc.count(), 3), y(x.size(), -1), dy(x.size(), 2), dx(x.size(), 1);
+      std::vector<std::byte> scratch(kernel->needs().forward_scratch);
+      const Tensor xs[] = {{desc, x.data()}}, dxs[] = {{desc, dx.data()}};
+      const Io io{.x = xs, .dx = dxs, .y = {desc, y.data()}, .dy = {desc, dy.data()}, .scratch = scratch.data()};
+      const Pass pass{.training = true, .iteration = 9, .seed = 4, .first_image = 5, .progress = .7};
+      kernel->forward(io, pass);
+      std::ranges::fill(scratch, std::byte{77});
+      kernel->backward(io, pass);
+      const std::vector<double> expected = dropblock_reference(static_cast<const Dropout&>(*layer), pass, shape, std::vector<double>(shape.count(), 3));
+      EXPECT_GT(std::count(expected.begin(), expected.end(), 0.0), 0) << keys;
+      size_t at = 0;
+      for (int n = 0; n < shape.n; ++n)
+        for (int c = 0; c < shape.c; ++c)
+          for (int i = 0; i < shape.h; ++i)
+            for (int j = 0; j < shape.w; ++j, ++at) {
+              ASSERT_NEAR(io.y.at(n, c, i, j), expected[at], 1e-5) << keys << " at " << at;
+              ASSERT_NEAR(dxs[0].at(n, c, i, j), 1 + expected[at] / 3 * 2, 1e-5) << keys << " at " << at;
+            }
+    }
+}
+
+// Overlaps and borders take a little off the share; the ramp makes rectangles grow.
+TEST(dropblock, share_and_ramp) {
+  const DropoutSpec spec{.probability = .1, .dropblock = true, .size_rel = 0, .size_abs = 7};
+  const Shape map{1, 1, 60, 80};
+  EXPECT_EQ(drop_rectangle(spec, map, 0).seeds, 0);
+  EXPECT_EQ(drop_rectangle(spec, map, .425).width, 3);
+  EXPECT_EQ(drop_rectangle(spec, map, .9).width, 7);
+  EXPECT_NEAR(drop_rectangle(spec, map, .9).seeds, .1 / 49, 1e-12);
+  EXPECT_EQ(drop_rectangle({.dropblock = true, .size_rel = .25}, map, 1).height, 15);
+  EXPECT_EQ(drop_rectangle({.dropblock = true}, {1, 1, 4, 5}, 1).width, 5);
+  std::vector<uint8_t> dropped(map.plane());
+  double share = 0;
+  const DropRectangle full = drop_rectangle(spec, map, 1);
+  for (int image = 0; image < 200; ++image) share += static_cast<double>(DropoutMask({.seed = 5}, 2, image, full.seeds).drop_rectangles(full, map, 0, dropped));
+  EXPECT_NEAR(share / 200 / static_cast<double>(map.plane()), .092, .008);
 }
 
 double dropped_share(const DropoutMask& mask, uint32_t count) {
@@ -78,7 +128,7 @@ TEST(dropout, nothing_dropped_is_a_view) {
 TEST(dropout, refusals) {
   EXPECT_NE(error_of("probability=1").find("probability = 1: nothing would be left"), std::string::npos);
   EXPECT_NE(error_of("probability=-.1").find("expected 0..1"), std::string::npos);
-  EXPECT_NE(error_of("dropblock=1\ndropblock_size_abs=7").find("not built yet"), std::string::npos);
+  EXPECT_NE(error_of("dropblock=1\ndropblock_size_rel=7").find("expected 0..1"), std::string::npos);
   EXPECT_EQ(error_of("probability=.5\ndropblock=0"), "");
 }
 
