@@ -1,11 +1,16 @@
 #include "layers/registry.h"
 
+#include "layers/activation/activation_layer.h"
 #include "layers/avgpool/avgpool.h"
 #include "layers/batchnorm/batchnorm.h"
 #include "layers/connected/connected.h"
 #include "layers/convolutional/convolutional.h"
 #include "layers/cost/cost.h"
+#include "layers/crop/crop.h"
 #include "layers/dropout/dropout.h"
+#include "layers/empty/empty.h"
+#include "layers/implicit/implicit.h"
+#include "layers/local/local.h"
 #include "layers/local_avgpool/local_avgpool.h"
 #include "layers/maxpool/maxpool.h"
 #include "layers/normalization/normalization.h"
@@ -22,12 +27,17 @@ namespace dn {
 namespace {
 
 constexpr LayerType kTypes[] = {
+    layer_type<ActivationLayer>("activation"),
     layer_type<Avgpool>("avgpool"),
     layer_type<Batchnorm>("batchnorm"),
     layer_type<Connected>("connected"),
     layer_type<Convolutional>("convolutional"),
     layer_type<Cost>("cost"),
+    layer_type<Crop>("crop"),
     layer_type<Dropout>("dropout"),
+    layer_type<Empty>("empty"),
+    layer_type<Implicit>("implicit"),
+    layer_type<Local>("local"),
     layer_type<LocalAvgpool>("local_avgpool"),
     layer_type<Maxpool>("maxpool"),
     layer_type<Normalization>("normalization"),

@@ -39,7 +39,9 @@ void ParamStore::initialize(uint64_t seed) {
       switch (segment.spec.init) {
         case Init::zero: value = 0; break;
         case Init::one: value = 1; break;
-        case Init::uniform: value = static_cast<float>(rng.uniform(-segment.spec.init_range, segment.spec.init_range)); break;
+        case Init::uniform:
+          value = static_cast<float>(segment.spec.init_mean + rng.uniform(-segment.spec.init_range, segment.spec.init_range));
+          break;
       }
     }
   }

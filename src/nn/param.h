@@ -22,10 +22,11 @@ struct ParamSpec {
   ParamRole role = ParamRole::weight;
   size_t count = 0;        // floats, canonical order (OIHW for convolution weights)
   Init init = Init::zero;
-  double init_range = 0;   // uniform in [-range, range]
+  double init_range = 0;   // uniform in init_mean + [-range, range]
   bool decays = false;     // weight decay applies
   float clip_gradient = 0; // >0: the summed gradient is clamped to +-this before the update
   std::vector<size_t> shape = {};  // in a .safetensors file, its product is `count`; empty: {count}
+  double init_mean = 0;    // uniform about this
 };
 
 struct ParamSegment {

@@ -103,10 +103,10 @@ double random_parameter(const ParamSpec& spec, Rng& rng) {
   }
 }
 
-// Of `shapes`, the outputs of the layers before, those that the layer reads.
+// Of `shapes`, the outputs of the layers before, those that the layer reads; the first stands for the network's input.
 std::vector<Shape> inputs_of(const Layer& layer, const std::vector<Shape>& shapes) {
   std::vector<Shape> in;
-  for (const int source : layer.sources()) in.push_back(shapes.at(static_cast<size_t>(source)));
+  for (const int source : layer.sources()) in.push_back(shapes.at(static_cast<size_t>(std::max(source, kNetworkInput + 1))));
   return in;
 }
 
@@ -141,7 +141,7 @@ struct Bench {
     for (const RefTensor& in : c.x) args.x.push_back({in.shape, plain_input ? 1 : device.block()});
     args.y = {c.out, layer.writes_plain() ? 1 : device.block()};
     args.training = args.backward = training;
-    args.dx.assign(c.x.size(), training && !plain_input ? mode : Write::none);
+    for (const int source : layer.sources()) args.dx.push_back(training && !plain_input && source != kNetworkInput ? mode : Write::none);
     kernel = compile_layer(layer, device, args);
     needs = kernel->needs();
     for (size_t i = 0; i < c.x.size(); ++i) {
@@ -329,7 +329,8 @@ std::unique_ptr<Layer> parse_layer(const std::string& text, int index) {
   const Section& section = sections[1];
   const LayerType* type = find_layer_type(section.type);
   ensure(type != nullptr, concat("no layer type ", section.type));
-  std::unique_ptr<Layer> layer = type->parse(section, NetSpec{}, index, problems);
+  const NetSpec net = sections[0].entries.empty() ? NetSpec{} : bind_net(sections[0], problems);
+  std::unique_ptr<Layer> layer = type->parse(section, net, index, problems);
   problems.settle();
   return layer;
 }

@@ -38,7 +38,7 @@ struct CheckOptions {
   int probes = 40;                    // elements per tensor whose derivative is compared
 };
 
-// `text`: the section, "[maxpool]\nsize=2\nstride=2". `shapes`: outputs of the layers before it, the last one being layer -1.
+// `text`: the section, "[maxpool]\nsize=2\nstride=2"; in front of it there may be keys of [net]. `shapes`: outputs of the layers before it, the last one being layer -1.
 void check_layer(const std::string& text, const std::vector<Shape>& shapes, const Reference& reference, const CheckOptions& options = {});
 
 // The layer alone, as check_layer makes it.
