@@ -18,6 +18,7 @@ constexpr std::string_view kPolicies[] = {"constant", "step", "steps", "exp", "p
 constexpr Key<NetSpec> kKeys[] = {
     {"batch", &NetSpec::batch, 1, 65536, "images of one weight update"},
     {"subdivisions", &NetSpec::subdivisions, 1, 65536, "mini-batches that a batch is cut into; a divisor of batch"},
+    {"time_steps", &NetSpec::time_steps, 1, 1024, "with recurrent layers: frames of a sequence; a batch is so many times as many pictures"},
     {"max_batches", &NetSpec::max_batches, 0, kMany, "iterations (weight updates) of the whole training"},
     {"width", &NetSpec::width, 1, 16384, "input width in pixels; required"},
     {"height", &NetSpec::height, 1, 16384, "input height in pixels; required"},

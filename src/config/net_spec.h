@@ -10,6 +10,7 @@ struct NetSpec {
   // batch
   int batch = 1;         // images per weight update, over everything
   int subdivisions = 1;  // a batch is cut into this many mini-batches
+  int time_steps = 1;    // frames of a sequence, with recurrent layers; `batch` counts all frames then (count_frames)
   int max_batches = 0;   // iterations
   // input
   int width = 0, height = 0, channels = 3;
@@ -39,6 +40,18 @@ struct NetSpec {
   // What a batch is really worked on in: subdivisions, or all at once when its statistics are those of the whole batch.
   int parts() const { return norm.whole_batch() ? 1 : subdivisions; }
   int mini_batch() const { return batch / parts(); }
+
+  // With recurrent layers `batch` in a cfg counts sequences, each of time_steps consecutive frames; from here on it counts frames.
+  void count_frames() { batch *= time_steps; }
+  // Which frame of which sequence the sample of this index in the batch is. Every mini-batch holds whole sequences, time outermost: of its
+  // mini_batch() samples, number step * sequences + q is frame `step` of its q-th sequence. Sequences count through the batch.
+  struct Frame {
+    int sequence = 0, step = 0;
+  };
+  Frame frame_place(int sample) const {
+    const int sequences = mini_batch() / time_steps, within = sample % mini_batch();
+    return {sample / mini_batch() * sequences + within % sequences, within / sequences};
+  }
 };
 
 // Binds and checks [net] (first section of the file), cross-key rules included: width and height given, steps and scales of the same length, ...

@@ -6,6 +6,7 @@
 #include "layers/connected/connected.h"
 #include "layers/convolutional/convolutional.h"
 #include "layers/cost/cost.h"
+#include "layers/crnn/crnn.h"
 #include "layers/crop/crop.h"
 #include "layers/dropout/dropout.h"
 #include "layers/empty/empty.h"
@@ -33,6 +34,7 @@ constexpr LayerType kTypes[] = {
     layer_type<Connected>("connected"),
     layer_type<Convolutional>("convolutional"),
     layer_type<Cost>("cost"),
+    composed_layer_type<Crnn, Convolutional>("crnn"),
     layer_type<Crop>("crop"),
     layer_type<Dropout>("dropout"),
     layer_type<Empty>("empty"),

@@ -75,6 +75,8 @@ class Layer {
   // The layer makes a gradient of its own in training (loss), so backward starts here.
   virtual bool has_loss() const { return false; }
   virtual const Head* head() const { return nullptr; }
+  // Its images are the frames of sequences (NetSpec::frame_place).
+  virtual bool recurrent() const { return false; }
 
  private:
   Section section_;
@@ -104,6 +106,19 @@ constexpr LayerType layer_type(std::string_view name) {
           [](const Section& s, const NetSpec& net, int index, Problems& p) -> std::unique_ptr<Layer> { return L::parse(s, net, index, p); },
           [](const Layer& layer, cpu::Device& device, const KernelArgs& args) { return L::compile_cpu(static_cast<const L&>(layer), device, args); },
           [] { return L::keys(); }};
+}
+
+// A layer made of others, of section type Part. A layer knows no other's folder, so the registry hands the part's row to
+// L::parse(section, net, index, problems, part).
+template <class L, class Part>
+constexpr LayerType composed_layer_type(std::string_view name) {
+  LayerType type = {name, nullptr,
+                    [](const Layer& layer, cpu::Device& device, const KernelArgs& args) { return L::compile_cpu(static_cast<const L&>(layer), device, args); },
+                    [] { return L::keys(); }};
+  type.parse = [](const Section& s, const NetSpec& net, int index, Problems& p) -> std::unique_ptr<Layer> {
+    return L::parse(s, net, index, p, layer_type<Part>("part"));
+  };
+  return type;
 }
 
 }  // namespace dn
