@@ -3,12 +3,24 @@
 
 #include <utility>
 
+#include "base/text.h"
+
 namespace dn {
 namespace {
 
 constexpr std::pair<std::string_view, std::string_view> kSectionAliases[] = {
     {"network", "net"},  {"conv", "convolutional"}, {"conn", "connected"}, {"max", "maxpool"}, {"avg", "avgpool"}, {"local_avg", "local_avgpool"},
     {"soft", "softmax"}, {"lrn", "normalization"},  {"silence", "empty"},
+};
+
+struct ForeignSection {
+  std::string_view types, reason;   // types: a comma list
+};
+constexpr ForeignSection kForeignSections[] = {
+    {"rnn,gru,lstm", "a recurrent layer of text models, not supported for detection; [crnn] is the one for pictures"},
+    {"iseg", "the head of instance segmentation, not supported for detection (the family's first program has it, not the one of its detectors)"},
+    {"deconvolutional", "not supported for detection (the family's first program has it, not the one of its detectors); [upsample] enlarges a map"},
+    {"logistic,l2norm", "a layer of classifiers, not supported for detection (the family's first program has it, not the one of its detectors)"},
 };
 
 // None is refused: a published cfg must still test, describe and train; what is left out is said once. A key of a group ("B1" of adam) is
@@ -26,7 +38,6 @@ constexpr ForeignKey kForeignNetKeys[] = {
     {"blur", "0", false, "blur augmentation is not built, training goes without it"},
     {"gaussian_noise", "0", false, "noise augmentation is not built, training goes without it"},
     {"ema_alpha", "0", false, "averaged weights (EMA) are not built, training goes without them"},
-    {"time_steps", "0,1", false, "training on sequences is not built, every image stands for itself"},
     {"track", "0", false, "training on sequences is not built, every image stands for itself"},
     {"augment_speed", "*"},
     {"sequential_subdivisions", "0,1", false, "training on sequences is not built, every image stands for itself"},
@@ -68,5 +79,12 @@ std::string_view section_type(std::string_view name) {
 }
 
 std::span<const ForeignKey> foreign_net_keys() { return kForeignNetKeys; }
+
+std::string_view foreign_section(std::string_view type) {
+  for (const ForeignSection& row : kForeignSections)
+    for (const std::string_view known : split(row.types, ','))
+      if (known == type) return row.reason;
+  return {};
+}
 
 }  // namespace dn

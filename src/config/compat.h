@@ -13,4 +13,7 @@ std::string_view section_type(std::string_view name);
 
 std::span<const ForeignKey> foreign_net_keys();
 
+// Why a section type of the family is none of ours; empty: no such type is known.
+std::string_view foreign_section(std::string_view type);
+
 }  // namespace dn

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "config/compat.h"
 #include "layers/registry.h"
 
 namespace dn {
 namespace {
 
 std::string unknown_section(const Section& section) {
+  if (const std::string_view reason = foreign_section(section.type); !reason.empty()) return concat(section.where(), ": ", reason);
   std::vector<std::string_view> names;
   for (const LayerType& type : layer_types()) names.push_back(type.name);
   const std::string_view nearest = nearest_name(section.type, names);
@@ -37,6 +39,10 @@ Built build(const std::vector<Section>& sections, const std::string& file, Probl
     else
       out.layers.push_back(type->parse(sections[i], out.spec, static_cast<int>(i) - 1, problems));
   }
+  if (std::ranges::any_of(out.layers, [](const auto& layer) { return layer->recurrent(); }))
+    out.spec.count_frames();
+  else if (const Entry* steps = sections[0].find("time_steps"); steps && out.spec.time_steps > 1)
+    problems.warning(concat(sections[0].where(*steps), ": no recurrent layer, every image stands for itself"));
   std::vector<const NormSpec*> norms;
   for (const auto& layer : out.layers)
     if (layer->normalization()) norms.push_back(layer->normalization());
