@@ -4,8 +4,7 @@
 //   map     The family's: a detection claims the truth of its class that it overlaps most, if by more than iou_thresh; of all claims on a truth the
 //           most probable is right, later ones are wrong even if another truth was near. AP is the area under the interpolated precision-recall curve
 //           (points 0) or the mean over 11 or 101 recall levels; the mean is over all classes, those without truths counting 0.
-//   coco    AP@[.5:.95]: per image and class the 100 most probable detections, by falling probability, take the free truth they overlap most, at
-//           ten thresholds (not less than .50, .55 ... .95); 101 recall levels; the mean is over the classes with truths. As pycocotools, area "all".
+//   coco    The benchmark's twelve numbers (coco_metrics.h), of which AP@[.5:.95] is the first. Boxes marked difficult are its crowds.
 //
 // Precision, recall and the mean IoU are at the confidence threshold; there the first claim in the order of the detections counts, as in the family.
 // Boxes marked difficult are no truths: a detection on one is neither right nor wrong. What is undefined (no detections, no truths) is empty, never
@@ -21,11 +20,10 @@
 
 #include "image/truth.h"
 #include "nn/detection.h"
+#include "train/average_precision.h"
+#include "train/coco_metrics.h"
 
 namespace dn {
-
-inline constexpr int kCocoThresholds = 10;
-inline constexpr int kCocoDetections = 100;
 
 struct MetricsOptions {
   int classes = 0;
@@ -52,16 +50,21 @@ struct MapReport {
   std::vector<ClassMetrics> classes;
   ClassMetrics total;                         // sums; ap and ap50_95 empty
   double map = 0, map50_95 = 0;               // 0 as well when nothing could be measured
+  CocoReport coco;
   int64_t images = 0;
   int64_t foreign_truths = 0;                 // labels of classes the network does not have; not counted as truths
   bool measured() const { return total.truths > 0; }   // otherwise both means are "n/a"
 };
 
+void check_points(int points);   // Error for points other than 0, 11, 101
+
 class Metrics {
  public:
-  explicit Metrics(const MetricsOptions& options);   // Error for points other than 0, 11, 101
-  // The detections of one image and its labels. Not for several threads at once: add in image order, the result depends on nothing else.
-  void add(std::span<const Detection> detections, std::span<const TruthBox> truths, std::span<const TruthBox> difficult = {});
+  explicit Metrics(const MetricsOptions& options);
+  // The detections of one image, its labels and its size in pixels (0: not known, then it has no areas). Not for several threads at once: add in
+  // image order, the result depends on nothing else.
+  void add(std::span<const Detection> detections, std::span<const TruthBox> truths, std::span<const TruthBox> difficult = {}, int width = 0,
+           int height = 0);
   MapReport result() const;
 
  private:
@@ -70,21 +73,16 @@ class Metrics {
     float prob;
     int64_t truth;            // number of the truth it claims, -1: none
   };
-  struct CocoClaim {
-    float prob;
-    uint16_t right, ignored;  // bit per threshold
-  };
   struct PerClass {
     std::vector<Claim> claims;
-    std::vector<CocoClaim> coco;
     ClassMetrics sums;
   };
   struct ImageTruths;
 
   void add_claims(std::span<const Detection> detections, const ImageTruths& truths);
-  void add_coco(std::span<const Detection> detections, const ImageTruths& truths, int class_id);
 
   MetricsOptions options_;
+  CocoMetrics coco_;
   std::vector<PerClass> classes_;
   int64_t images_ = 0, truths_ = 0, foreign_truths_ = 0;
 };
@@ -101,9 +99,5 @@ struct RecallCount {
   std::optional<double> mean_iou() const;
   std::optional<double> proposals_per_image() const;
 };
-
-// Of detections by falling probability, right[i] or wrong, for `truths` > 0: the mean height of the interpolated precision-recall curve at these
-// recall levels (rising), or the area under it when there are none.
-double average_precision(const std::vector<bool>& right, int64_t truths, std::span<const double> levels = {});
 
 }  // namespace dn

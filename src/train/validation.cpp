@@ -51,6 +51,7 @@ EvaluatorOptions evaluator_options(const Network& network, const cpu::Device& de
 
 Validation::Validation(const DataFile& data, int classes, const ValidationOptions& options)
     : images_(valid_list(data)), names_(class_names(data, classes)), options_(options) {
+  check_points(options.points);
   size_t boxes = 0;
   for (size_t i = 0; i < images_.size(); ++i) {
     paths_.push_back(images_.image(i));
@@ -78,7 +79,7 @@ std::optional<MapReport> Validation::run(Network& network, cpu::Device& device) 
       stopped = StopSignal::received() != 0;
       if (stopped) return false;
       if (!found.error.empty()) log::warn(concat(found.error, " (counted as an image without detections)"));
-      metrics.add(found.detections, truths_[found.index], difficult_.empty() ? std::span<const TruthBox>{} : difficult_[found.index]);
+      metrics.add(found.detections, truths_[found.index], difficult(found.index), found.width, found.height);
       progress.update(static_cast<int64_t>(found.index) + 1);
       return true;
     });

@@ -30,6 +30,7 @@ class Validation {
   const Dataset& images() const { return images_; }
   const std::vector<std::string>& paths() const { return paths_; }
   const std::vector<TruthBox>& truths(size_t image) const { return truths_[image]; }
+  std::span<const TruthBox> difficult(size_t image) const { return difficult_.empty() ? std::span<const TruthBox>{} : difficult_[image]; }
   const std::vector<std::string>& names() const { return names_; }
   // The family's lines, and AP@[.5:.95] beside them.
   std::vector<std::string> report(const MapReport& result) const;
