@@ -2,17 +2,12 @@
 // synth.json, which first says "complete": false and is replaced when everything is on the disk.
 #include "data/synth.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <exception>
-#include <fstream>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -21,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "data/bulk_files.h"
 #include "data/synth/scene.h"
 #include "data/synth/shapes.h"
 #include "image/draw.h"
@@ -90,13 +86,6 @@ bool already_there(const Set& set) {
   for (int i = 0; i < set.options.images; ++i)
     if (!is_file(set.root / set.image(i)) || !is_file(set.root / set.label(i))) return false;
   return true;
-}
-
-void write_plainly(const fs::path& path, std::string_view contents) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(contents.data(), static_cast<std::streamsize>(contents.size()));
-  file.close();
-  if (!file) fail(path.string(), ": cannot write: ", std::generic_category().message(errno));
 }
 
 std::string label_text(const std::vector<TruthBox>& truth) {
@@ -174,14 +163,6 @@ void write_descriptions(const Set& set) {
   write_file(set.root / "synth.names", names);
   write_file(set.root / "synth.data",
              concat("classes = ", synth::kNames.size(), "\ntrain = train.txt\nvalid = valid.txt\nnames = synth.names\nbackup = backup\n"));
-}
-
-void sync_all(const fs::path& root) {
-  if (const int fd = ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); fd >= 0) {
-    const int code = ::syncfs(fd);
-    ::close(fd);
-    if (code != 0) fail(root.string(), ": cannot write: ", std::generic_category().message(errno));
-  }
 }
 
 }  // namespace
