@@ -3,7 +3,7 @@
 #include "cli/common.h"
 #include "data/dataset.h"
 #include "data/labels.h"
-#include "train/anchors.h"
+#include "train/anchor_chart.h"
 
 namespace dn::cli {
 namespace {
@@ -45,7 +45,8 @@ int calc_anchors(const Arguments& arguments) {
   constexpr int kAnyClass = 1'000'000;
   options.classes = data.classes;
   const Dataset images(resolve_path(data.train, data.file));
-  const AnchorResult result = find_anchors(read_boxes(images, data.classes > 0 ? data.classes : kAnyClass), options);
+  const std::vector<TruthBox> boxes = read_boxes(images, data.classes > 0 ? data.classes : kAnyClass);
+  const AnchorResult result = find_anchors(boxes, options);
   write_file("anchors.txt", anchors_text(result, options));
   write_file("counters_per_class.txt", counters_text(result));
   log::say(concat("num_of_clusters = ", options.clusters, ", width = ", options.width, ", height = ", options.height, "; ", result.boxes,
@@ -54,7 +55,8 @@ int calc_anchors(const Arguments& arguments) {
   log::say(concat("avg IoU = ", fixed(100 * result.mean_iou, 2),
                   " %, boxes that an anchor overlaps by more than half: ", fixed(100 * result.best_possible_recall, 2), " %"));
   log::say(concat("counters_per_class = ", trim(counters_text(result))));
-  log::say("saved: anchors.txt, counters_per_class.txt");
+  if (arguments.has("show")) save_image("anchors.png", anchor_chart(boxes, result, options));
+  log::say(concat("saved: anchors.txt, counters_per_class.txt", arguments.has("show") ? ", anchors.png" : ""));
   return 0;
 }
 

@@ -35,14 +35,37 @@ constexpr Option kTest[] = {
     {"save_labels", "", "", "write the detections as label files where the images' labels belong"},
     kLetterBox,
 };
-constexpr Option kMap[] = {kThresh, kIouThresh, kPoints};
-constexpr Option kRecall[] = {kIouThresh};
+constexpr Option kMap[] = {
+    kThresh,
+    kIouThresh,
+    kPoints,
+    kLetterBox,
+    {"coco", "", "", "COCO's twelve numbers instead: AP, AP50, AP75, by area, AR (areas are those of the boxes)"},
+    {"gt", "F", "", "with -coco: take the objects from this COCO annotation file (exact areas, crowds) instead of the labels"},
+};
+constexpr Option kRecall[] = {kIouThresh, kLetterBox};
+constexpr Option kValidShare = {"valid_share", "S", "0.1", "share of the images for validation where the data set does not say which"};
+constexpr Option kConvertOut = {"out", "DIR", "", "folder for links to the images, labels and lists; without it labels and lists go into the data set"};
+constexpr Option kConvertNames = {"names", "F", "", "a file with one class name a line: these classes, in this order; objects of others are left out"};
+constexpr Option kConvertCopy = {"copy", "", "", "with -out: copy the images instead of linking to them"};
+constexpr Option kConvertDifficult = {"keep_difficult", "", "", "difficult objects (crowds in COCO) are objects like others"};
+constexpr Option kConvert[] = {kConvertOut, kConvertNames, kValidShare, kConvertCopy, kConvertDifficult};
+constexpr Option kConvertCoco[] = {
+    kConvertOut,
+    kConvertNames,
+    kValidShare,
+    kConvertCopy,
+    kConvertDifficult,
+    {"train", "F", "", "annotation file of the training images; without it: looked for in DIR"},
+    {"valid", "F", "", "annotation file of the validation images; without it: looked for in DIR"},
+};
 constexpr Option kValid[] = {{"out", "NAME", "", "base name of the result files; default: as usual for the format"}, kLetterBox};
 constexpr Option kAnchors[] = {
     {"num_of_clusters", "N", "5", "number of anchors"},
     {"width", "N", "", "network input width, needed"},
     {"height", "N", "", "network input height, needed"},
     {"seed", "N", "1", "seed of the first centres"},
+    {"show", "", "", "draw the boxes by width and height and the anchors among them to anchors.png (no window is opened)"},
 };
 constexpr Option kDescribe[] = {kMemory};
 constexpr Option kSynth[] = {
@@ -68,11 +91,26 @@ constexpr Command kCommands[] = {
      "SIGINT and SIGTERM end the run after the current iteration and write NAME_last."},
     {"detector test", "DATA CFG WEIGHTS [IMAGE...]", 3, -1, "find objects in images", kTest, test,
      "Writes predictions.jpg, or predictions_NAME.jpg for each of several images, in the working directory."},
-    {"detector map", "DATA CFG WEIGHTS", 3, 3, "mean average precision over the validation list", kMap, map, {}},
+    {"detector map", "DATA CFG WEIGHTS", 3, 3, "mean average precision over the validation list", kMap, map,
+     "Prints the family's lines and a table of the classes. -coco prints the benchmark's numbers over the detections that `detector valid` writes\n"
+     "(probability above .001, suppression .6); difficult boxes are its crowds."},
     {"detector valid", "DATA CFG WEIGHTS", 3, 3, "write detections of the validation list in a benchmark's format", kValid, valid,
-     "The format is eval= in DATA: voc, coco, bdd, kitti or imagenet; files go to the folder results=."},
+     "The format is eval= in DATA: voc, coco, bdd, kitti or imagenet; files go to the folder results=, which is created.\n"
+     "coco: an image's number is the last run of digits in its file's name (COCO_val2014_000000000042.jpg: 42); 80 classes get COCO's category\n"
+     "numbers, others 1, 2 ... or those of map= in DATA."},
     {"detector recall", "DATA CFG WEIGHTS", 3, 3, "recall of the boxes over the validation list, classes aside", kRecall, recall, {}},
     {"detector calc_anchors", "DATA", 1, 1, "cluster the boxes of the training labels into anchors", kAnchors, calc_anchors, {}},
+    {"convert voc", "DIR", 1, 1, "turn annotations of PASCAL VOC (XML) into a data set to train on", kConvert, convert_voc,
+     "DIR is VOCdevkit, one of its years, or a folder with XML files beside its images. Where test images are annotated these are for validation\n"
+     "and trainval for training, else val and train. Difficult objects are not trained on; those of validation are listed apart."},
+    {"convert coco", "DIR", 1, 1, "turn annotations of COCO (JSON) into a data set to train on", kConvertCoco, convert_coco,
+     "DIR holds annotations/instances_train*.json and instances_val*.json and the images (train2017/ or images/train2017/). The classes are numbered\n"
+     "in the order of the category numbers: COCO's 80 become 0..79. Crowds are not trained on; those of validation are listed as difficult."},
+    {"convert kitti", "DIR", 1, 1, "turn annotations of KITTI (text) into a data set to train on", kConvert, convert_kitti,
+     "DIR or DIR/training holds image_2 and label_2. In DontCare regions detections are not judged."},
+    {"convert bdd", "DIR", 1, 1, "turn annotations of BDD100K (JSON) into a data set to train on", kConvert, convert_bdd,
+     "DIR holds the annotation files of both parts (det_train*.json and det_val*.json, here or in labels or labels/det_20) and images/100k/train\n"
+     "and val. Objects without a box are left out."},
     {"partial", "CFG WEIGHTS OUT N", 4, 4, "write the first N layers of a weights file", kNone, partial,
      "The result is a pretrained part for `detector train` with another cfg whose first N layers are the same. WEIGHTS and OUT are .weights\n"
      "files, or safetensors where the name ends in .safetensors; with N = all layers this turns one into the other,\n"

@@ -29,9 +29,14 @@ void say_notes(const Arguments& arguments);
 int train(const Arguments& arguments);
 int test(const Arguments& arguments);
 int map(const Arguments& arguments);
+int map_coco(const Arguments& arguments);   // detector map -coco
 int recall(const Arguments& arguments);
 int valid(const Arguments& arguments);
 int calc_anchors(const Arguments& arguments);
+int convert_voc(const Arguments& arguments);
+int convert_coco(const Arguments& arguments);
+int convert_kitti(const Arguments& arguments);
+int convert_bdd(const Arguments& arguments);
 int partial(const Arguments& arguments);
 int describe(const Arguments& arguments);
 int synth(const Arguments& arguments);

@@ -1,6 +1,7 @@
 // detector map and detector recall: how well a trained network finds the labelled objects of the validation list.
 #include "base/log.h"
 #include "cli/common.h"
+#include "cli/text_table.h"
 #include "nn/detection.h"
 #include "train/stop_signal.h"
 #include "train/validation.h"
@@ -26,16 +27,46 @@ struct Setup {
   Validation validation;
 };
 
+// A row of the table of classes.
+std::vector<std::string> class_row(const std::string& name, const ClassMetrics& c, const std::optional<double>& ap) {
+  const auto two = [](const std::optional<double>& value) { return value ? fixed(*value, 2) : "n/a"; };
+  return {name,
+          concat(c.truths),
+          concat(c.true_positives),
+          concat(c.false_positives),
+          concat(c.false_negatives()),
+          percent_text(ap),
+          two(c.precision()),
+          two(c.recall()),
+          two(c.f1())};
+}
+
+void say_classes(const std::vector<std::string>& names, const MapReport& result) {
+  std::vector<std::vector<std::string>> rows{{"class", "truths", "TP", "FP", "FN", "AP %", "precision", "recall", "F1"}};
+  for (size_t c = 0; c < names.size(); ++c) rows.push_back(class_row(names[c], result.classes[c], result.classes[c].ap));
+  rows.push_back(class_row("all", result.total, result.measured() ? std::optional(result.map) : std::nullopt));
+  log::say("");
+  for (const std::string& line : text_table(rows)) log::say(line);
+  log::say(
+      concat("TP, FP, FN, precision, recall and F1 at confidence ", fixed(result.options.thresh, 2), "; a class without truths counts 0 in AP %"));
+}
+
 }  // namespace
 
 int map(const Arguments& arguments) {
+  if (arguments.has("coco")) return map_coco(arguments);
+  if (arguments.has("gt")) fail("-gt ", arguments.text("gt"), ": only together with -coco");
   ValidationOptions options;
   options.confidence = arguments.real("thresh", 0, 1);
   options.iou_threshold = arguments.real("iou_thresh", 0, 1);
   options.points = static_cast<int>(arguments.integer("points", 0, 101));
+  options.letter_box = arguments.has("letter_box");
+  check_points(options.points);
   Setup setup(arguments, options);
   const StopSignal stop;
-  if (!setup.validation.run(setup.network, setup.device)) return 128 + StopSignal::received();
+  const std::optional<MapReport> result = setup.validation.run(setup.network, setup.device);
+  if (!result) return 128 + StopSignal::received();
+  say_classes(setup.validation.names(), *result);
   return 0;
 }
 
@@ -47,6 +78,7 @@ int recall(const Arguments& arguments) {
   options.threshold = kRecallThreshold;
   options.nms = kRecallNms;
   options.objectness_only = true;
+  options.letter_box |= arguments.has("letter_box");
   Evaluator evaluator(setup.network, setup.device, options);
   RecallCount count;
   evaluator.run(validation.paths(), [&](ImageDetections&& found) {

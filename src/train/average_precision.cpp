@@ -13,7 +13,7 @@ double average_precision(const std::vector<bool>& right, int64_t truths, std::sp
     precision[i] = static_cast<double>(hits) / static_cast<double>(i + 1);
     recall[i] = static_cast<double>(hits) / static_cast<double>(truths);
   }
-  for (size_t i = count; i-- > 1;) precision[i - 1] = std::max(precision[i - 1], precision[i]);   // best at this recall or beyond
+  for (size_t i = count; i-- > 1;) precision[i - 1] = std::max(precision[i - 1], precision[i]);  // best at this recall or beyond
   double sum = 0;
   if (levels.empty()) {
     for (size_t i = 0; i < count; ++i) sum += (recall[i] - (i ? recall[i - 1] : 0)) * precision[i];

@@ -8,7 +8,7 @@
 namespace dn {
 namespace {
 
-constexpr double kRounding = 1e-7;   // of an overlap that lies on a threshold but for float
+constexpr double kRounding = 1e-7;  // of an overlap that lies on a threshold but for float
 
 struct AreaRange {
   double low, high;
@@ -33,7 +33,7 @@ double overlap(const CocoBox& found, const CocoTruth& truth) {
   return whole > 0 ? shared / whole : 0;
 }
 
-struct Candidate {   // a truth that a detection overlaps by no less than the lowest threshold
+struct Candidate {  // a truth that a detection overlaps by no less than the lowest threshold
   size_t truth;
   double overlap;
 };
@@ -58,8 +58,8 @@ class Mean {
   int64_t count_ = 0;
 };
 
-constexpr std::string_view kNames[kCocoNumbers] = {"AP",  "AP50",  "AP75",   "AP small",  "AP medium", "AP large",
-                                                   "AR1", "AR10", "AR100", "AR small", "AR medium",  "AR large"};
+constexpr std::string_view kNames[kCocoNumbers] = {"AP",  "AP50", "AP75",  "AP small", "AP medium", "AP large",
+                                                   "AR1", "AR10", "AR100", "AR small", "AR medium", "AR large"};
 
 }  // namespace
 
@@ -78,7 +78,7 @@ CocoMetrics::CocoMetrics(int classes) {
 }
 
 void CocoMetrics::add(std::span<const CocoDetection> detections, std::span<const CocoTruth> truths) {
-  std::vector<size_t> present;   // classes with anything in this image
+  std::vector<size_t> present;  // classes with anything in this image
   const auto bucket = [&](int class_id) -> Bucket* {
     if (class_id < 0 || static_cast<size_t>(class_id) >= classes_.size()) return nullptr;
     Bucket& own = buckets_[static_cast<size_t>(class_id)];
@@ -125,7 +125,7 @@ void CocoMetrics::judge(Bucket& bucket, PerClass& own) const {
     own.claims.push_back({found[d].score, static_cast<uint8_t>(d), {}, {}});
     near.push_back(candidates(found[d].box, truths));
   }
-  std::vector<uint16_t> taken;   // of each truth, a bit per threshold
+  std::vector<uint16_t> taken;  // of each truth, a bit per threshold
   for (size_t a = 0; a < kCocoAreas; ++a) {
     const auto counts = [&](const CocoTruth& t) { return !t.crowd && kRanges[a].holds(t.area); };
     own.truths[a] += std::count_if(truths.begin(), truths.end(), counts);

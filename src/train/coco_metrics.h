@@ -26,24 +26,24 @@
 namespace dn {
 
 inline constexpr int kCocoThresholds = 10;
-inline constexpr int kCocoAreas = 4;   // all, small, medium, large
+inline constexpr int kCocoAreas = 4;  // all, small, medium, large
 inline constexpr int kCocoNumbers = 12;
 inline constexpr int kCocoDetections = 100;
 
 enum CocoNumber { kAp, kAp50, kAp75, kApSmall, kApMedium, kApLarge, kAr1, kAr10, kAr100, kArSmall, kArMedium, kArLarge };
-std::string_view coco_name(int number);   // "AP50"
+std::string_view coco_name(int number);  // "AP50"
 
-struct CocoBox {   // pixels of the image
+struct CocoBox {  // pixels of the image
   double left = 0, top = 0, width = 0, height = 0;
   double area() const { return width * height; }
 };
 
-inline constexpr double kUnknownArea = -1;   // belongs to no range but "all"
+inline constexpr double kUnknownArea = -1;  // belongs to no range but "all"
 
 struct CocoTruth {
   CocoBox box;
   int class_id = 0;
-  double area = kUnknownArea;   // of the object; where only its box is known, of the box
+  double area = kUnknownArea;  // of the object; where only its box is known, of the box
   bool crowd = false;
 };
 
@@ -54,9 +54,9 @@ struct CocoDetection {
 };
 
 struct CocoReport {
-  std::array<std::optional<double>, kCocoNumbers> numbers;   // empty: no truths
+  std::array<std::optional<double>, kCocoNumbers> numbers;  // empty: no truths
   struct Class {
-    int64_t truths = 0;   // crowds not among them
+    int64_t truths = 0;  // crowds not among them
     std::optional<double> ap, ap50, ap75, ar100;
   };
   std::vector<Class> classes;
@@ -76,14 +76,14 @@ class CocoMetrics {
   // One detection: which truths it took, a bit per threshold, for each range of areas.
   struct Claim {
     float score;
-    uint8_t rank;   // among the detections of its class in its image
+    uint8_t rank;  // among the detections of its class in its image
     std::array<uint16_t, kCocoAreas> right, ignored;
   };
   struct PerClass {
     std::vector<Claim> claims;
     std::array<int64_t, kCocoAreas> truths{};
   };
-  struct Bucket {   // of one class in one image
+  struct Bucket {  // of one class in one image
     std::vector<CocoDetection> detections;
     std::vector<CocoTruth> truths;
   };
@@ -91,7 +91,7 @@ class CocoMetrics {
   void judge(Bucket& bucket, PerClass& own) const;
 
   std::vector<PerClass> classes_;
-  std::vector<Bucket> buckets_;   // per class, empty between images
+  std::vector<Bucket> buckets_;  // per class, empty between images
 };
 
 // Relative to an image -> pixels. A size of 0 counts as 1: overlaps are the same in any unit.

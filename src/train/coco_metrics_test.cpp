@@ -42,7 +42,7 @@ TEST(coco_metrics, equals_the_benchmarks_own_program) {
       measured += expected > 0 && expected < 1;
     }
   }
-  EXPECT_GT(measured, 80);   // numbers that say something
+  EXPECT_GT(measured, 80);  // numbers that say something
 }
 
 // The same boxes relative to an image, in single precision.
@@ -86,12 +86,13 @@ TEST(coco_metrics, an_object_on_a_border_belongs_to_both_ranges) {
 
 TEST(coco_metrics, an_image_without_a_size_has_no_areas) {
   CocoMetrics metrics(1);
-  const TruthBox truth[] = {{kWhole, 0}, {kWhole, 5}, {kWhole, -1}};   // two of classes that do not exist
+  const TruthBox truth[] = {{kWhole, 0}, {kWhole, 5}, {kWhole, -1}};  // two of classes that do not exist
   metrics.add({}, truth, {}, 0, 0);
   const CocoReport report = metrics.result();
   EXPECT_EQ(report.numbers[kAp], 0);
   EXPECT_EQ(report.numbers[kAr100], 0);
-  for (const int i : {kApSmall, kApMedium, kApLarge, kArSmall, kArMedium, kArLarge}) EXPECT_FALSE(report.numbers[static_cast<size_t>(i)]) << coco_name(i);
+  for (const int i : {kApSmall, kApMedium, kApLarge, kArSmall, kArMedium, kArLarge})
+    EXPECT_FALSE(report.numbers[static_cast<size_t>(i)]) << coco_name(i);
   EXPECT_EQ(report.classes[0].truths, 1);
 }
 
@@ -102,7 +103,7 @@ TEST(coco_metrics, difficult_boxes_are_crowds) {
   const Detection found[] = {{inside, 1, {.9f}}, {inside_too, 1, {.8f}}, {object, 1, {.7f}}};
   metrics.add(found, truth, difficult, 100, 100);
   EXPECT_NEAR(metrics.result().numbers[kAp].value(), 1, 1e-12);
-  EXPECT_NEAR(metrics.result().numbers[kAr1].value(), 0, 1e-12);   // the most probable lies in the crowd
+  EXPECT_NEAR(metrics.result().numbers[kAr1].value(), 0, 1e-12);  // the most probable lies in the crowd
 }
 
 }  // namespace dn

@@ -49,6 +49,13 @@ EvaluatorOptions evaluator_options(const Network& network, const cpu::Device& de
   return options;
 }
 
+EvaluatorOptions benchmark_options(const Network& network, const cpu::Device& device, size_t images) {
+  EvaluatorOptions options = evaluator_options(network, device, images);
+  options.threshold = .001f;
+  options.nms = .6f;
+  return options;
+}
+
 Validation::Validation(const DataFile& data, int classes, const ValidationOptions& options)
     : images_(valid_list(data)), names_(class_names(data, classes)), options_(options) {
   check_points(options.points);
@@ -68,7 +75,9 @@ Validation::Validation(const DataFile& data, int classes, const ValidationOption
 }
 
 std::optional<MapReport> Validation::run(Network& network, cpu::Device& device) const {
-  Evaluator evaluator(network, device, evaluator_options(network, device, paths_.size()));
+  EvaluatorOptions how = evaluator_options(network, device, paths_.size());
+  how.letter_box |= options_.letter_box;
+  Evaluator evaluator(network, device, how);
   Metrics metrics({evaluator.classes(), options_.iou_threshold, options_.confidence, options_.points});
   log::say(" calculation mAP (mean average precision)...");
   const auto start = std::chrono::steady_clock::now();

@@ -16,6 +16,7 @@ struct ValidationOptions {
   double confidence = .25;    // of precision, recall, F1, average IoU
   double iou_threshold = .5;  // a true positive overlaps by more
   int points = 0;             // 0: area under the curve; 11, 101: recall points
+  bool letter_box = false;    // keep the images' aspect even where the cfg does not ask for it
 };
 
 class Validation {
@@ -47,5 +48,7 @@ std::vector<std::string> class_names(const DataFile& data, int classes);
 
 // Half the machine helps with decoding at most; the network has the rest.
 EvaluatorOptions evaluator_options(const Network& network, const cpu::Device& device, size_t images);
+// With the thresholds by which the family writes results for benchmarks: probability .001, suppression .6.
+EvaluatorOptions benchmark_options(const Network& network, const cpu::Device& device, size_t images);
 
 }  // namespace dn
