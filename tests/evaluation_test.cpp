@@ -5,6 +5,7 @@
 
 #include "data/test_folder.h"
 #include "tests/harness/program.h"
+#include "train/coco_metrics.h"
 
 namespace dn {
 namespace {
@@ -78,6 +79,52 @@ TEST_F(Evaluation, coco_numbers_from_labels_and_from_a_file) {
   gt["annotations"] = nlohmann::json::array();
   write_file(file("less.json"), gt.dump());
   EXPECT_NE(map({"-coco", "-gt", "less.json"}).err.find("not among the images of less.json"), std::string::npos);
+}
+
+// The numbers of -coco are those of the file that `detector valid` writes. The objects are some of the detections, a little smaller, so that there is
+// something to measure after a short training.
+TEST_F(Evaluation, coco_numbers_are_those_of_the_result_file) {
+  write_file(file("set/results.data"), concat(read_text(file("set/synth.data")), "eval = coco\nresults = for_coco\n"));
+  const Finished valid = run({"detector", "valid", "set/results.data", "tiny.v1.cfg", weights()});
+  ASSERT_EQ(valid.code, 0) << valid.err;
+  const auto rows = nlohmann::json::parse(read_text(file("for_coco/coco_results.json")));
+  ASSERT_GT(rows.size(), 50u);
+  nlohmann::json gt = {{"images", nlohmann::json::array()}, {"annotations", nlohmann::json::array()}, {"categories", nlohmann::json::array()}};
+  for (int c = 1; c <= 6; ++c) gt["categories"].push_back({{"id", c}, {"name", concat("c", c)}});
+  CocoMetrics metrics(6);
+  for (const std::string& image : read_lines(file("set/valid.txt"))) {
+    const int64_t id = parse_integer(fs::path(image).stem().string()).value();
+    gt["images"].push_back({{"id", id}, {"file_name", fs::path(image).filename().string()}, {"width", 96}, {"height", 64}});
+    std::vector<CocoTruth> truths;
+    std::vector<CocoDetection> found;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i]["image_id"] != id) continue;
+      const auto& b = rows[i]["bbox"];
+      const CocoBox box{b[0], b[1], b[2], b[3]};
+      const int category = rows[i]["category_id"];
+      found.push_back({box, category - 1, rows[i]["score"]});
+      if (i % 7 != 0 || box.area() < 1) continue;
+      const CocoBox smaller{box.left, box.top, box.width * .87, box.height};
+      truths.push_back({smaller, category - 1, smaller.area() * .8, i % 14 == 0});
+      gt["annotations"].push_back({{"image_id", id},
+                                   {"category_id", category},
+                                   {"bbox", {smaller.left, smaller.top, smaller.width, smaller.height}},
+                                   {"area", smaller.area() * .8},
+                                   {"iscrowd", i % 14 == 0 ? 1 : 0}});
+    }
+    metrics.add(found, truths);
+  }
+  write_file(file("made.json"), gt.dump());
+  const Finished printed = map({"-coco", "-gt", "made.json"});
+  ASSERT_EQ(printed.code, 0) << printed.err;
+  const CocoReport report = metrics.result();
+  EXPECT_GT(report.numbers[kAr100].value_or(0), .1);
+  for (int i = 0; i < kCocoNumbers; ++i) {
+    std::smatch number;
+    ASSERT_TRUE(std::regex_search(printed.out, number, std::regex(concat("\n ", coco_name(i), " +(\\S+) ")))) << coco_name(i);
+    // The file rounds to three decimals of a pixel.
+    EXPECT_NEAR(parse_real(number[1].str()).value_or(-1), report.numbers[static_cast<size_t>(i)].value_or(-1), 2e-3) << coco_name(i) << printed.out;
+  }
 }
 
 TEST_F(Evaluation, valid_creates_its_folder_and_checks_names_first) {

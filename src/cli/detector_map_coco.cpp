@@ -1,4 +1,5 @@
-// detector map -coco: the benchmark's twelve numbers over the validation list, its objects from the labels or from a COCO annotation file.
+// detector map -coco: the benchmark's twelve numbers over the validation list, of the boxes that `detector valid` writes, its objects from the labels
+// or from a COCO annotation file.
 #include <algorithm>
 #include <unordered_map>
 
@@ -115,6 +116,13 @@ class FileTruths : public Truths {
   std::vector<size_t> places_;  // of each path: its image in the file
 };
 
+// Cut at the image's edges, as `detector valid` writes it.
+Box within_image(const Box& box) {
+  const auto cut = [](float edge) { return std::clamp(edge, 0.f, 1.f); };
+  const float left = cut(box.x - box.w / 2), right = cut(box.x + box.w / 2), top = cut(box.y - box.h / 2), bottom = cut(box.y + box.h / 2);
+  return {(left + right) / 2, (top + bottom) / 2, right - left, bottom - top};
+}
+
 }  // namespace
 
 int map_coco(const Arguments& arguments) {
@@ -141,6 +149,7 @@ int map_coco(const Arguments& arguments) {
     evaluator.run(truths->paths(), [&](ImageDetections&& found) {
       if (StopSignal::received() != 0) return false;
       if (!found.error.empty()) log::warn(concat(found.error, " (counted as an image without detections)"));
+      for (Detection& d : found.detections) d.box = within_image(d.box);
       truths->add(metrics, found);
       progress.update(static_cast<int64_t>(found.index) + 1);
       return true;
