@@ -18,6 +18,7 @@ struct ForeignSection {
 };
 constexpr ForeignSection kForeignSections[] = {
     {"rnn,gru,lstm", "a recurrent layer of text models, not supported for detection; [crnn] is the one for pictures"},
+    {"conv_lstm,history", "not built; [crnn] is the recurrent layer for pictures"},
     {"iseg", "the head of instance segmentation, not supported for detection (the family's first program has it, not the one of its detectors)"},
     {"deconvolutional", "not supported for detection (the family's first program has it, not the one of its detectors); [upsample] enlarges a map"},
     {"logistic,l2norm", "a layer of classifiers, not supported for detection (the family's first program has it, not the one of its detectors)"},
@@ -38,7 +39,7 @@ constexpr ForeignKey kForeignNetKeys[] = {
     {"blur", "0", false, "blur augmentation is not built, training goes without it"},
     {"gaussian_noise", "0", false, "noise augmentation is not built, training goes without it"},
     {"ema_alpha", "0", false, "averaged weights (EMA) are not built, training goes without them"},
-    {"track", "0", false, "training on sequences is not built, every image stands for itself"},
+    {"track", "0", false, "frames of videos are not loaded in order, a sequence is of pictures drawn one by one"},
     {"augment_speed", "*"},
     {"sequential_subdivisions", "0,1", false, "training on sequences is not built, every image stands for itself"},
     {"seq_scales", "1", false, "training on sequences is not built, every image stands for itself"},

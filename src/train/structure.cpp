@@ -13,6 +13,8 @@ namespace {
 constexpr std::string_view kElsewhere[] = {
     "layers",      "from",          "batch_normalize", "cbn",       "norm",     "norm_scope", "norm_grad", "norm_frozen", "use_global_stats",
     "norm_affine", "norm_momentum", "norm_update",     "norm_warm", "brn_rmax", "brn_dmax",   "norm_window", "norm_sync", "noloss", "probability",
+    // of [dropout], of [crop], of [implicit]
+    "dropblock",   "dropblock_size_rel", "dropblock_size_abs", "flip", "saturation", "exposure", "shift", "mean", "std",
 };
 // Of a head, whose other keys are about its loss and the suppression.
 constexpr std::string_view kOfHead[] = {"anchors", "classes", "mask", "new_coords", "num", "scale_x_y"};

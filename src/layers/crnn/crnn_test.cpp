@@ -115,6 +115,30 @@ TEST(crnn, first_step_leaves_no_statistics) {
   EXPECT_EQ(network.params().norm_updates(0), 1);
 }
 
+// A second forward pass, in backward, finds the statistics of the first and moves none.
+TEST(crnn, can_be_computed_again) {
+  const std::string conv = "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\npad=1\nactivation=leaky\n";
+  const std::string text = std::string(kNet).insert(kNet.find("[crnn]"), conv + conv) + conv + conv + kHead;
+  std::vector<std::vector<float>> results;
+  for (const int segments : {0, 2}) {
+    Network network = Network::from_text(text);
+    network.params().initialize(4);
+    cpu::Device device({.threads = 2});
+    Plan plan(network, device, network.input(6), {.training = true, .segments = segments});
+    EXPECT_EQ(plan.report().again > 0, segments > 0);
+    const std::vector<float> images = frames(network.input(6));
+    plan.set_input(images.data());
+    const std::vector<TruthBox> boxes[6];
+    plan.forward({.training = true, .truth = boxes});
+    plan.backward({.training = true, .truth = boxes});
+    const auto grads = network.params().grads();
+    results.emplace_back(grads.begin(), grads.end());
+    const std::vector<float> statistics = network.params().statistics();
+    results.back().insert(results.back().end(), statistics.begin(), statistics.end());
+  }
+  EXPECT_EQ(results[0], results[1]);
+}
+
 TEST(crnn, parameters_in_the_files_order) {
   const Shape in{1, 3, 6, 6};
   const auto params = testing::parse_layer("[crnn]\nbatch_normalize=1\npad=1\nhidden=8\noutput=16", 1)->params({&in, 1});
