@@ -86,7 +86,8 @@ class LocalAvgpoolCpu : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> LocalAvgpool::compile_cpu(const LocalAvgpool& layer, cpu::Device& device, const KernelArgs& args) {
-  return std::make_unique<LocalAvgpoolCpu>(layer, device, args);
+  return antialiased(layer.antialias(), device, args, layer.pooled_shape(args.x[0].shape),
+                     [&](const KernelArgs& own) { return std::make_unique<LocalAvgpoolCpu>(layer, device, own); });
 }
 
 }  // namespace dn

@@ -4,12 +4,13 @@
 #include <algorithm>
 
 #include "layers/local_avgpool/local_avgpool.h"
+#include "nn/antialias_ref.h"
 
 namespace dn {
 
 template <class T>
 std::vector<T> local_avgpool_reference(const LocalAvgpool& layer, const Shape& in, const std::vector<T>& x) {
-  const Shape out = layer.output_shape({&in, 1});
+  const Shape out = layer.pooled_shape(in);
   const PoolWindow& w = layer.window();
   std::vector<T> y;
   for (int plane = 0; plane < out.n * out.c; ++plane)
@@ -24,7 +25,7 @@ std::vector<T> local_avgpool_reference(const LocalAvgpool& layer, const Shape& i
           }
         y.push_back(sum / cells);
       }
-  return y;
+  return antialias_ref(layer.antialias(), out, layer.output_shape({&in, 1}), y);
 }
 
 }  // namespace dn

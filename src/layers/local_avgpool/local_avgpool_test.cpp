@@ -34,6 +34,11 @@ TEST(local_avgpool, gaps) {
   check("stride=1", {1, 3, 4, 4});
 }
 
+TEST(local_avgpool, blurred) {
+  check("size=3\nstride=2\nantialiasing=1", {2, 20, 7, 8});
+  check("size=2\nstride_x=3\nstride_y=2\nantialiasing=2", {1, 8, 6, 9});
+}
+
 TEST(local_avgpool, shapes_and_refusals) {
   const Shape in{2, 12, 13, 16};
   EXPECT_EQ(testing::parse_layer("[local_avgpool]\nsize=4\nstride=4", 1)->output_shape({&in, 1}), (Shape{2, 12, 4, 4}));
@@ -41,7 +46,8 @@ TEST(local_avgpool, shapes_and_refusals) {
   EXPECT_NE(error_of("size=0").find("[local_avgpool] size = 0"), std::string::npos);
   EXPECT_NE(error_of("size=3\npadding=5").find("a window could hold no cell of the map; expected 0..4 for size 3"), std::string::npos);
   EXPECT_NE(error_of("size=20\npadding=0").find("size = 20: larger than the padded input of 8 x 8"), std::string::npos);
-  EXPECT_NE(error_of("size=2\nantialiasing=1").find("not built yet"), std::string::npos);
+  EXPECT_NE(error_of("size=2\nantialiasing=3").find("antialiasing = 3"), std::string::npos);
+  EXPECT_NE(error_of("size=8\npadding=0\nstride=2\nantialiasing=2").find("antialiasing = 2: the blur of 2 x 2 is larger than the 1 x 1"), std::string::npos);
 }
 
 }  // namespace

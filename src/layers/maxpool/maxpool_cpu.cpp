@@ -360,8 +360,10 @@ class MaxpoolCpu : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> Maxpool::compile_cpu(const Maxpool& layer, cpu::Device& device, const KernelArgs& args) {
-  if (layer.spec().maxpool_depth) return compile_depth_cpu(device, args);
-  return std::make_unique<MaxpoolCpu>(layer, device, args);
+  return antialiased(layer.antialias(), device, args, layer.pooled_shape(args.x[0].shape), [&](const KernelArgs& own) -> std::unique_ptr<Kernel> {
+    if (layer.spec().maxpool_depth) return compile_depth_cpu(device, own);
+    return std::make_unique<MaxpoolCpu>(layer, device, own);
+  });
 }
 
 }  // namespace dn

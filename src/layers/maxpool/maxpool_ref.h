@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "layers/maxpool/maxpool.h"
+#include "nn/antialias_ref.h"
 
 namespace dn {
 
@@ -21,8 +22,8 @@ std::vector<T> maxpool_depth_reference(const Shape& in, int out_channels, const 
 }
 
 template <class T>
-std::vector<T> maxpool_reference(const Maxpool& layer, const Shape& in, const std::vector<T>& x) {
-  const Shape out = layer.output_shape({&in, 1});
+std::vector<T> pooled_reference(const Maxpool& layer, const Shape& in, const std::vector<T>& x) {
+  const Shape out = layer.pooled_shape(in);
   const MaxpoolSpec& spec = layer.spec();
   if (spec.maxpool_depth) return maxpool_depth_reference(in, spec.out_channels, x);
   std::vector<T> y;
@@ -40,6 +41,11 @@ std::vector<T> maxpool_reference(const Maxpool& layer, const Shape& in, const st
         y.push_back(*best);
       }
   return y;
+}
+
+template <class T>
+std::vector<T> maxpool_reference(const Maxpool& layer, const Shape& in, const std::vector<T>& x) {
+  return antialias_ref(layer.antialias(), layer.pooled_shape(in), layer.output_shape({&in, 1}), pooled_reference(layer, in, x));
 }
 
 }  // namespace dn

@@ -104,6 +104,13 @@ TEST(maxpool, overlapping_strides_and_padding) {
   check("size=7\nstride=3\npadding=0", {1, 20, 9, 12});
 }
 
+TEST(maxpool, blurred) {
+  check("size=2\nstride=2\nantialiasing=1", {2, 20, 7, 8});
+  check("size=2\nstride=2\nantialiasing=2", {1, 8, 9, 6});
+  check("size=3\nstride_x=1\nstride_y=3\nantialiasing=1", {1, 10, 7, 5});
+  check("maxpool_depth=1\nout_channels=4\nstride=2\nantialiasing=2", {1, 12, 6, 5});
+}
+
 TEST(maxpool, gaps_and_unequal_strides) {
   check("size=2\nstride=3", {1, 10, 9, 8});
   check("size=2\nstride_x=2\nstride_y=1", {1, 16, 6, 8});
@@ -188,7 +195,7 @@ TEST(maxpool, refusals_name_place_key_and_range) {
   EXPECT_NE(error_of("size=20\npadding=0").find("size = 20: larger than the padded input of 8 x 8"), std::string::npos);
   EXPECT_NE(error_of("maxpool_depth=1\nout_channels=9").find("out_channels = 9: the input is 8 x 8 x 8; expected at most its 8 channels"),
             std::string::npos);
-  EXPECT_NE(error_of("size=2\nantialiasing=1").find("not built yet"), std::string::npos);
+  EXPECT_NE(error_of("size=2\nantialiasing=3").find("antialiasing = 3"), std::string::npos);
   EXPECT_EQ(error_of("size=2\nstride=2\nmaxpool_depth=0\nantialiasing=0"), "");
 }
 
