@@ -241,14 +241,17 @@ struct Expected {
 Expected expected_gradients(Case& c, const Reference& reference, const CheckOptions& options) {
   Expected e;
   Rng rng(options.seed, RandomUse::test, 7);
-  for (RefTensor& x : c.x) {
-    e.x_places.push_back(probe_places(x.v.size(), options.probes, rng));
-    e.dx.push_back(differences(c, reference, x.v, e.x_places.back()));
+  const std::vector<RefTensor> x = c.x;
+  const std::vector<std::vector<double>> params = c.params;
+  const Reference differentiated = options.differentiated ? options.differentiated(x, params) : reference;
+  for (RefTensor& in : c.x) {
+    e.x_places.push_back(probe_places(in.v.size(), options.probes, rng));
+    e.dx.push_back(differences(c, differentiated, in.v, e.x_places.back()));
   }
   for (size_t i = 0; i < c.params.size(); ++i) {
     const bool running = c.specs[i].role == ParamRole::running_mean || c.specs[i].role == ParamRole::running_variance;
     e.param_places.push_back(running || !options.parameter_gradients ? std::vector<size_t>{} : probe_places(c.params[i].size(), options.probes, rng));
-    e.dparams.push_back(differences(c, reference, c.params[i], e.param_places.back()));
+    e.dparams.push_back(differences(c, differentiated, c.params[i], e.param_places.back()));
   }
   return e;
 }
@@ -269,6 +272,7 @@ void check_training(Case& c, const Reference& reference, const Expected& expecte
                     const CheckOptions& options, const std::string& where) {
   const double base = mode == Write::accumulate ? 1.5 : 0;
   Bench bench(c, device, true, mode, plain_input);
+  if (options.pass) options.pass(bench.pass);
   bench.forward();
   const std::vector<double> y = reference(*c.layer, c.x, c.params, c.out, true);
   const RefTensor got = unpacked(bench.io.y);
@@ -298,9 +302,10 @@ void check_training(Case& c, const Reference& reference, const Expected& expecte
                    [&](size_t k) { return static_cast<double>(bench.grads[i][k]); }, base, options.gradient_tolerance);
 }
 
-void check_repeatable(const Case& c, cpu::Device& device, const std::string& where) {
+void check_repeatable(const Case& c, cpu::Device& device, const CheckOptions& options, const std::string& where) {
   Bench a(c, device, true, Write::overwrite, false), b(c, device, true, Write::overwrite, false);
   for (Bench* bench : {&a, &b}) {
+    if (options.pass) options.pass(bench->pass);
     bench->forward();
     pack(c.r.v, bench->io.dy);
   }
@@ -364,7 +369,7 @@ void check_layer(const std::string& text, const std::vector<Shape>& shapes, cons
       check_training(c, reference, expected, device, Write::overwrite, plain_input, options, where + " overwrite:");
       check_training(c, reference, expected, device, Write::accumulate, plain_input, options, where + " accumulate:");
     }
-    if (options.training) check_repeatable(c, device, where);
+    if (options.training) check_repeatable(c, device, options, where);
   }
 }
 

@@ -33,6 +33,10 @@ struct CheckOptions {
   bool parameter_gradients = true;
   double low = -2, high = 2;          // inputs
   std::function<void(RefTensor&)> prepare;   // last word on an input, for example to separate ties
+  std::function<void(Pass&)> pass;           // last word on what the training kernel is called with
+  // What is differentiated in place of the reference, made for these inputs and parameters: where a gradient is not, by definition, that of the forward
+  // pass (straight through signs).
+  std::function<Reference(std::span<const RefTensor> x, std::span<const std::vector<double>> params)> differentiated;
   uint64_t seed = 1;
   cpu::ConvAlgorithm convolution = cpu::ConvAlgorithm::direct;
   int probes = 40;                    // elements per tensor whose derivative is compared

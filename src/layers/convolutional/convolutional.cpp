@@ -17,28 +17,30 @@ const Key<ConvolutionalSpec> kKeys[] = {
     {"dilation", &ConvolutionalSpec::dilation, 1, 64, "distance between kernel taps"},
     {"pad", &ConvolutionalSpec::pad, 0, 1, "1: padding = size / 2"},
     {"padding", &ConvolutionalSpec::padding, 0, 64, "zero border on each side, when pad is 0"},
-    {"activation", &ConvolutionalSpec::activation, 0, 0, "activation function", activation_names()},
+    {"activation", &ConvolutionalSpec::activation, 0, 0, "activation function; normalize_channels*: over all channels of a pixel", convolutional_activation_names()},
+    {"antialiasing", &ConvolutionalSpec::antialiasing, 0, 2, Antialias::kDoc},
+    {"share_index", &ConvolutionalSpec::share_index, -100000, 100000, "computes with the parameters of that earlier layer; negative counts back from this one"},
+    {"xnor", &ConvolutionalSpec::xnor, 0, 1, "1: convolves the signs of the input with the signs of the weights, each filter times its mean |w|"},
+    {"binary", &ConvolutionalSpec::binary, 0, 1, "1: as xnor, of the weights only"},
+    {"assisted_excitation", &ConvolutionalSpec::assisted_excitation, 0, 1e9,
+     "training raises labelled pixels by their channels' mean, less and less: until max_batches (1) or iteration N"},
 };
 
 constexpr ForeignKey kForeign[] = {
-    {"share_index", "-1", true, "shared weights are not built yet"},
-    {"antialiasing", "0", true, "not built yet"},
-    {"binary", "0", true, "not built yet"},
-    {"xnor", "0", true, "not built yet"},
-    {"bin_output", "0", false, "binary outputs need xnor, which is not built"},
-    {"assisted_excitation", "0", true, "not built yet"},
-    {"sway", "0", true, "deformed kernels are not built"},
-    {"rotate", "0", true, "deformed kernels are not built"},
-    {"stretch", "0", true, "deformed kernels are not built"},
-    {"stretch_sway", "0", true, "deformed kernels are not built"},
-    {"angle", "*", false, ""},
+    // The values that the next xnor layer computes with are the signs in either case.
+    {"bin_output", "0", false, "outputs stay floats, of which the next layer with xnor takes the signs itself: no value differs"},
+    {"sway", "0", false, "every filter learns for itself; the family ties deformed copies to each other in training, and infers as this program does"},
+    {"rotate", "0", false, "every filter learns for itself; the family ties deformed copies to each other in training, and infers as this program does"},
+    {"stretch", "0", false, "every filter learns for itself; the family ties deformed copies to each other in training, and infers as this program does"},
+    {"stretch_sway", "0", false, "every filter learns for itself; the family ties deformed copies to each other in training, and infers as this program does"},
+    {"angle", "*"},   // of rotate and its like, which speak for it
     {"grad_centr", "0", false, "gradient centralization is not built: trained without it"},
-    {"reverse", "0", true, "not built"},
-    {"coordconv", "0", true, "not built"},
-    {"flipped", "0", true, "transposed weight files are not read"},
-    {"dot", "*", false, ""},
-    {"stream", "*", false, ""},
-    {"wait_stream", "*", false, ""},
+    {"reverse", "0", false, "inverted gradients, an experiment of the family's GPU code, are not built: trained with the true ones"},
+    {"coordconv", "0", true, "the family's own writes its coordinates to wrong places, so no trained network can be computed again"},
+    {"flipped", "0", true, "the family transposes these weights when it loads a file and not when it saves one, so their order is not known"},
+    {"dot", "0", false, "it has no effect in the family either"},
+    {"stream", "-1,0", false, "a choice of GPU streams: it changes no result"},
+    {"wait_stream", "-1,0", false, "a choice of GPU streams: it changes no result"},
 };
 
 }  // namespace
@@ -51,10 +53,17 @@ std::unique_ptr<Convolutional> Convolutional::parse(const Section& section, cons
   layer->norm_ = bind_layer_norm(section, net.norm, problems);
   bind_foreign(section, kForeign, problems);
   finish(section, problems);
-  layer->activation_ = problems.failed() ? Activation::linear : activation_from_name(s.activation);
+  layer->channel_activation_ = channel_activation_from_name(s.activation);
+  const bool elementwise = !problems.failed() && layer->channel_activation_ == ChannelActivation::none;
+  layer->activation_ = elementwise ? activation_from_name(s.activation) : Activation::linear;
+  if (const Entry* entry = section.find("share_index")) layer->shared_ = resolve_layer(section, *entry, s.share_index, index, problems);
+  if (layer->signs() && layer->norm_.standardize)
+    problems.error(concat(section.where(), " ", s.xnor ? "xnor" : "binary", " = 1: has one value per filter and no variance that weight_standardize = 1 could set; ",
+                          "expected one of the two"));
   if (s.stride_x == 0) s.stride_x = s.stride;
   if (s.stride_y == 0) s.stride_y = s.stride;
   if (s.pad) s.padding = s.size / 2;
+  layer->antialias_ = Antialias::take(s.antialiasing, s.stride_x, s.stride_y);
   if (s.size == 1) s.dilation = 1;
   if (s.filters % s.groups != 0)
     problems.error(concat(section.where(), " filters = ", s.filters, ": not divisible into groups = ", s.groups, "; expected a multiple of ", s.groups));
@@ -63,8 +72,7 @@ std::unique_ptr<Convolutional> Convolutional::parse(const Section& section, cons
   return layer;
 }
 
-Shape Convolutional::output_shape(std::span<const Shape> in) const {
-  const Shape& x = in[0];
+Shape Convolutional::convolved_shape(const Shape& x) const {
   const ConvolutionalSpec& s = spec_;
   if (x.c % s.groups != 0)
     fail(section().where(), " groups = ", s.groups, ": the ", x.c, " channels of ", above(), " cannot be cut so; expected a divisor of ", x.c);
@@ -77,6 +85,8 @@ Shape Convolutional::output_shape(std::span<const Shape> in) const {
   return y;
 }
 
+Shape Convolutional::output_shape(std::span<const Shape> in) const { return antialias_.output_shape(section(), convolved_shape(in[0])); }
+
 std::vector<ParamSpec> Convolutional::params(std::span<const Shape> in) const {
   const size_t filters = static_cast<size_t>(spec_.filters), side = static_cast<size_t>(spec_.size);
   const size_t fan_in = side * side * static_cast<size_t>(in[0].c / spec_.groups);
@@ -88,7 +98,7 @@ std::vector<ParamSpec> Convolutional::params(std::span<const Shape> in) const {
 }
 
 double Convolutional::forward_flops(std::span<const Shape> in) const {
-  const Shape y = output_shape(in);
+  const Shape y = convolved_shape(in[0]);
   return 2.0 * spec_.size * spec_.size * (in[0].c / spec_.groups) * static_cast<double>(y.count());
 }
 
@@ -102,7 +112,9 @@ std::string Convolutional::summary(std::span<const Shape>) const {
   if (s.dilation > 1) text += concat("  dilation ", s.dilation);
   if (s.groups > 1) text += concat("  groups ", s.groups);
   if (normalized()) text += concat("  ", norm_.text());
-  return concat(text, "  ", s.activation);
+  if (signs()) text += s.xnor ? "  xnor" : "  binary";
+  if (shared_ >= 0) text += concat("  weights of ", shared_);
+  return concat(text, "  ", s.activation, antialias_.text());
 }
 
 }  // namespace dn

@@ -10,8 +10,11 @@
 #include <optional>
 
 #include "base/aligned.h"
+#include "layers/convolutional/binarize.h"
 #include "layers/convolutional/convolutional_images_cpu.h"
+#include "layers/convolutional/excitation.h"
 #include "layers/convolutional/mean_patch_cpu.h"
+#include "nn/chain.h"
 #include "nn/weight_standardization.h"
 
 namespace dn {
@@ -23,6 +26,11 @@ cpu::ConvShape conv_shape(const Convolutional& layer, const KernelArgs& args) {
 
 ConvParams conv_params(const Convolutional& layer, const Io& io) {
   return {norm_params(layer.norm(), io.params[0], io.params.subspan(1), io.norm), io.params.back()};
+}
+
+void make_weights(const Convolutional& layer, std::span<const float> weights, std::span<float> out) {
+  const size_t filters = static_cast<size_t>(layer.spec().filters);
+  layer.signs() ? binarize_weights(weights, filters, out) : standardize(weights, filters, out);
 }
 
 namespace {
@@ -56,7 +64,7 @@ class ConvTrainingKernel : public Kernel {
     if (jacobian_) n.forward_scratch = std::max(n.forward_scratch, n.backward_scratch);
     if (!args_.training) n.forward_scratch += norm_->saved_bytes();
     const size_t weights = layer_.params({&args_.x[0].shape, 1}).back().count * sizeof(float);
-    if (layer_.norm().standardize) n.kept += (args_.backward ? 2 : 1) * weights;
+    if (makes_weights(layer_)) n.kept += (args_.backward && layer_.norm().standardize ? 2 : 1) * weights;
     if (jacobian_) n.kept += weights * static_cast<size_t>(1 + 2 * layer_.norm().window);
     return n;
   }
@@ -68,7 +76,7 @@ class ConvTrainingKernel : public Kernel {
     const Tensor z = output_of_convolution(io);
     std::byte* const vectors = args_.training ? (direct_output_ ? nullptr : io.saved[1]) : io.scratch + forward_scratch_bytes();
     if (pass.phase == 0) {
-      use_standardized(params, pass);
+      use_made(params, pass);
       float* const out = direct_output_ ? io.y.data : z.data;
       for_images([&](const ConvImages& some, size_t first) {
         some.forward(io.x[0].data + first * args_.x[0].image_stride(), params, out + first * z_.image_stride(), io.scratch);
@@ -92,7 +100,8 @@ class ConvTrainingKernel : public Kernel {
     else
       norm_->backward(output_of_convolution(io), io.dy, params.norm, io.saved[1], io.scratch, pass, dz);
     const ParamView weights = params.weights;
-    const bool standardized = use_standardized(params, pass);
+    use_made(params, pass);
+    const bool standardized = layer_.norm().standardize;   // the gradient of signs goes straight through
     if (standardized) {
       gradient_.resize(weights.grad.size());
       params.weights.grad = gradient_;
@@ -136,16 +145,15 @@ class ConvTrainingKernel : public Kernel {
     if (rest_) body(*rest_, static_cast<size_t>(first));
   }
 
-  // Puts the standardized weights into `params`, made again when the weights moved.
-  bool use_standardized(ConvParams& params, const Pass& pass) {
-    if (!layer_.norm().standardize) return false;
-    if (standardized_.empty() || version_ != pass.weights_version) {
-      standardized_.resize(params.weights.value.size());
-      standardize(params.weights.value, static_cast<size_t>(args_.y.shape.c), standardized_);
+  // Puts the weights that are convolved into `params`, made again when the weights moved.
+  void use_made(ConvParams& params, const Pass& pass) {
+    if (!makes_weights(layer_)) return;
+    if (made_.empty() || version_ != pass.weights_version) {
+      made_.resize(params.weights.value.size());
+      make_weights(layer_, params.weights.value, made_);
       version_ = pass.weights_version;
     }
-    params.weights.value = standardized_;
-    return true;
+    params.weights.value = made_;
   }
 
   // Derivatives of each filter's mean and mean square by its weights: E[P] and 2 E[z P] over the patches P that it saw.
@@ -176,7 +184,7 @@ class ConvTrainingKernel : public Kernel {
   std::unique_ptr<Norm> norm_;
   bool direct_output_, jacobian_;
   std::optional<ConvImages> full_, rest_;   // kImagesAtOnce images; what is left of them
-  AlignedFloats standardized_, gradient_;   // weight standardization: the weights that are convolved, and their gradient
+  AlignedFloats made_, gradient_;           // the weights that are convolved where others are learned; weight standardization: their gradient
   uint64_t version_ = 0;
   AlignedFloats square_;
   std::vector<float> mean_;                 // WeightJacobian, where the normalization wants it
@@ -188,12 +196,42 @@ std::unique_ptr<Kernel> compile_conv_training(const Convolutional& layer, cpu::D
   return std::make_unique<ConvTrainingKernel>(layer, device, args);
 }
 
-std::unique_ptr<Kernel> Convolutional::compile_cpu(const Convolutional& layer, cpu::Device& device, const KernelArgs& args) {
+namespace {
+
+std::unique_ptr<Kernel> compile_convolution(const Convolutional& layer, cpu::Device& device, const KernelArgs& args) {
   const NormSpec& norm = layer.norm();
   if (norm.batch_statistics() && args.training && !args.frozen) check_statistics(layer, args.y.shape);
   const bool foldable = !norm.any() || norm.batch_statistics();
   if (foldable && (!args.training || (args.frozen && !args.backward))) return compile_conv_inference(layer, device, args);
   return compile_conv_training(layer, device, args);
+}
+
+// From the inside out: signs of the input, convolution, activation over channels, excitation, blur.
+std::unique_ptr<Kernel> compile_behind_signs(const Convolutional& layer, cpu::Device& device, const KernelArgs& args) {
+  if (!layer.spec().xnor) return compile_convolution(layer, device, args);
+  const bool wanted = !args.dx.empty() && args.dx[0] != Write::none;
+  const ChainArgs links = chain_args(args, args.x[0].dense(), wanted);
+  return chain(compile_binarize(device, links.first), compile_convolution(layer, device, links.second), links);
+}
+
+std::unique_ptr<Kernel> compile_activated(const Convolutional& layer, cpu::Device& device, const KernelArgs& args) {
+  if (layer.channel_activation() == ChannelActivation::none) return compile_behind_signs(layer, device, args);
+  const ChainArgs links = chain_args(args, args.y.dense(), true);
+  return chain(compile_behind_signs(layer, device, links.first), compile_channel_activation(layer.channel_activation(), device, links.second), links);
+}
+
+std::unique_ptr<Kernel> compile_excited(const Convolutional& layer, cpu::Device& device, const KernelArgs& args) {
+  const int key = layer.spec().assisted_excitation;
+  if (key == 0 || !args.training || args.frozen) return compile_activated(layer, device, args);
+  const ChainArgs links = chain_args(args, args.y.dense(), true);
+  return chain(compile_activated(layer, device, links.first), compile_excitation(key, device, links.second), links);
+}
+
+}  // namespace
+
+std::unique_ptr<Kernel> Convolutional::compile_cpu(const Convolutional& layer, cpu::Device& device, const KernelArgs& args) {
+  return antialiased(layer.antialias(), device, args, layer.convolved_shape(args.x[0].shape),
+                     [&](const KernelArgs& own) { return compile_excited(layer, device, own); });
 }
 
 }  // namespace dn

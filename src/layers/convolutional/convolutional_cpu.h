@@ -18,4 +18,8 @@ struct ConvParams {
 };
 ConvParams conv_params(const Convolutional& layer, const Io& io);
 
+// Whether other weights are convolved than those that are learned; puts them, standardized or signs, into `out`.
+inline bool makes_weights(const Convolutional& layer) { return layer.norm().standardize || layer.signs(); }
+void make_weights(const Convolutional& layer, std::span<const float> weights, std::span<float> out);
+
 }  // namespace dn

@@ -5,7 +5,6 @@
 
 #include "base/aligned.h"
 #include "layers/convolutional/convolutional_cpu.h"
-#include "nn/weight_standardization.h"
 
 namespace dn {
 namespace {
@@ -91,7 +90,7 @@ class ConvInferenceKernel : public Kernel {
   void pack(const ConvParams& params) {
     const size_t filters = static_cast<size_t>(args_.y.shape.c), per_filter = params.weights.value.size() / filters;
     AlignedFloats folded(params.weights.value.begin(), params.weights.value.end());
-    if (layer_.norm().standardize) standardize(params.weights.value, filters, folded);
+    if (makes_weights(layer_)) make_weights(layer_, params.weights.value, folded);
     for (size_t o = 0; o < filters; ++o) {
       bias_[o] = params.norm.beta.value[o];
       if (!layer_.normalized()) continue;
