@@ -81,7 +81,7 @@ void training_tables(Network& network, cpu::Device& device, size_t memory) {
   std::unique_ptr<Plan> plan;
   std::string refused;
   try {
-    plan = make_training_plan(network, device, {{net.width, net.height}, net.mini_batch(), network.frozen_layers(0), memory});
+    plan = make_training_plan(network, device, {{net.width, net.height}, net.mini_batch(), network.frozen(net.max_batches), memory});   // when the last layers thaw that do
   } catch (const Error& e) {
     refused = e.what();
   }

@@ -50,6 +50,29 @@ Built build(const std::vector<Section>& sections, const std::string& file, Probl
   return out;
 }
 
+std::string kind_and_counts(const Layer& layer, std::span<const ParamSpec> specs) {
+  std::string text = concat("[", layer.type(), "]");
+  for (const ParamSpec& spec : specs) {
+    text += concat(text.back() == ']' ? " with " : ", ", spec.count, " ", spec.name);
+    for (size_t i = 0; i < spec.shape.size(); ++i) text += concat(i == 0 ? " (" : " x ", spec.shape[i], i + 1 == spec.shape.size() ? ")" : "");
+  }
+  return text;
+}
+
+// A layer that computes with another one's parameters has the same ones.
+void check_shared(const Layer& layer, std::span<const ParamSpec> specs, const Layer& owner, std::span<const ParamSpec> owned) {
+  const bool same = layer.type() == owner.type() && std::ranges::equal(specs, owned, [](const ParamSpec& a, const ParamSpec& b) {
+                      return a.name == b.name && a.count == b.count && a.shape == b.shape;
+                    });
+  const Entry& entry = *layer.section().find("share_index");
+  if (!same)
+    fail(layer.section().where(entry), ": layer ", layer.index(), " is ", kind_and_counts(layer, specs), ", but ", owner.where(), " is ",
+         kind_and_counts(owner, owned), "; expected a layer with the same");
+  if (const NormSpec* norm = layer.normalization(); norm && norm->batch_statistics() && norm->scope == NormScope::window)
+    fail(layer.section().where(entry), ": norm_scope = window remembers the past batches of one layer, and layers ", owner.index(), " and ", layer.index(),
+         " share their statistics; expected another norm_scope");
+}
+
 }  // namespace
 
 Network Network::from_cfg(const fs::path& path) {
@@ -67,9 +90,16 @@ Network Network::from_text(std::string_view text, const std::string& file) {
   network.layers_ = std::move(built.layers);
   const Shape input = network.input(1);
   const std::vector<Shape> outputs = network.output_shapes(input);
+  std::vector<std::vector<ParamSpec>> specs;
   for (const auto& layer : network.layers_) {
-    const std::vector<Shape> in = network.source_shapes(layer->index(), input, outputs);
-    for (const ParamSpec& spec : layer->params(in)) network.params_.add(layer->index(), spec);
+    specs.push_back(layer->params(network.source_shapes(layer->index(), input, outputs)));
+    const int shared = layer->shares_parameters_of();
+    if (shared >= 0) {
+      check_shared(*layer, specs.back(), *network.layers_[static_cast<size_t>(shared)], specs[static_cast<size_t>(shared)]);
+      network.params_.share(layer->index(), shared);
+    } else {
+      for (const ParamSpec& spec : specs.back()) network.params_.add(layer->index(), spec);
+    }
   }
   network.params_.allocate();
   return network;
@@ -110,18 +140,12 @@ std::vector<int> Network::head_layers() const {
   return found;
 }
 
-int Network::statistics_only_layers() const {
-  int only = 0;
-  for (const auto& layer : layers_)
-    if (layer->common().train_only_bn) only = layer->index() + 1;
-  return only;
-}
-
-int Network::frozen_layers(int64_t iteration) const {
-  int frozen = 0;
+Frozen Network::frozen(int64_t iteration) const {
+  Frozen frozen;
   for (const auto& layer : layers_) {
-    const int stop = layer->common().stopbackward;
-    if (stop == 1 || (stop > 1 && iteration < stop)) frozen = layer->index() + 1;
+    const LayerCommon& keys = layer->common();
+    if (keys.stopbackward == 1) frozen.layers = layer->index() + 1;
+    if (keys.stopbackward == 1 || iteration < keys.stopbackward || keys.train_only_bn) frozen.parameters = layer->index() + 1;
   }
   return frozen;
 }

@@ -11,6 +11,14 @@
 
 namespace dn {
 
+// How far layers learn, by index: those below `layers` stand still with all they have, those below `parameters` (at least as many) with their parameters,
+// while their running statistics follow the batches.
+struct Frozen {
+  int layers = 0;       // stopbackward = 1
+  int parameters = 0;   // and train_only_bn, and stopbackward = N before iteration N
+  bool operator==(const Frozen&) const = default;
+};
+
 class Network {
  public:
   // Reads, binds and wires a cfg; allocates its parameters (zero until initialized or loaded). Throws Error with every problem found.
@@ -29,10 +37,7 @@ class Network {
   const ParamStore& params() const { return params_; }
   std::vector<const Head*> heads() const;      // in layer order
   std::vector<int> head_layers() const;
-  // Layers with index < this are frozen at `iteration` (stopbackward); 0: none.
-  int frozen_layers(int64_t iteration) const;
-  // Layers with index < this learn nothing but their running statistics (train_only_bn); 0: none.
-  int statistics_only_layers() const;
+  Frozen frozen(int64_t iteration) const;      // never more than at an earlier iteration
 
  private:
   std::string file_;

@@ -22,6 +22,7 @@ struct Step {
   std::vector<Tensor> x, x_late, dx;             // late: what a second forward pass and backward see (LayerBuffers)
   std::vector<std::byte*> saved, saved_late;
   std::vector<ParamView> params;
+  bool adds_gradients = false;                   // a layer that shares its parameters goes backward before it
   Io forward_io, again_io, backward_io;
   double forward_seconds = 0, backward_seconds = 0;
 };
@@ -42,7 +43,7 @@ class Stopwatch {
 struct Plan::Impl {
   Impl(Network& network, cpu::Device& dev, const Shape& input, const PlanOptions& opts)
       : net(network), device(dev), input_shape(input), options(opts), layer_count(static_cast<int>(network.layers().size())) {
-    wiring = wire(net, options.training, std::max(options.frozen_layers, net.statistics_only_layers()));
+    wiring = wire(net, options.training, options.frozen.parameters);
     describe_tensors();
     compile();
     choose();
@@ -67,6 +68,7 @@ struct Plan::Impl {
   float* address(int buffer) const { return buffer < 0 ? nullptr : reinterpret_cast<float*>(arena.data() + placed.offsets[static_cast<size_t>(buffer)]); }
   Tensor output_tensor(int source, bool late) const;
   void compute_again(Step& step, const Event& event, Pass now);
+  void clear_unreached();
   Tensor gradient_tensor(int source) const;
 
   Network& net;
@@ -131,7 +133,7 @@ void Plan::Impl::compile() {
     args.network_input = input_shape;
     args.training = options.training;
     args.backward = wiring.backward[at];
-    args.frozen = i < options.frozen_layers;
+    args.frozen = i < options.frozen.layers;
     args.dx = wiring.dx[at];
     kernels[at] = find_layer_type(layer.type())->compile_cpu(layer, device, args);
     needs[at] = kernels[at]->needs();
@@ -213,8 +215,10 @@ Step Plan::Impl::make_step(int layer) {
   const auto bytes = [this](int buffer) { return reinterpret_cast<std::byte*>(address(buffer)); };
   for (const int saved : b.now.saved) step.saved.push_back(bytes(saved));
   for (const int saved : b.late.saved) step.saved_late.push_back(bytes(saved));
-  for (const ParamSegment* segment : net.params().of_layer(layer))
+  for (const ParamSegment* segment : net.params().used_by(layer))
     step.params.push_back({net.params().values(*segment), options.training ? net.params().grads(*segment) : std::span<float>{}});
+  for (int later = layer + 1; later < layer_count; ++later)
+    step.adds_gradients |= net.params().owner(later) == net.params().owner(layer) && wiring.backward[static_cast<size_t>(later)];
   step.forward_io.y = output_tensor(layer, false);
   step.forward_io.dy = gradient_tensor(layer);
   step.forward_io.norm = &net.params().norm_state(layer);
@@ -315,14 +319,21 @@ void Plan::Impl::compute_again(Step& step, const Event& event, Pass now) {
   for (now.phase = event.from; now.phase < to; ++now.phase) step.kernel->forward(step.again_io, now);
 }
 
+// Layers that no gradient reaches still take part in the update.
+void Plan::Impl::clear_unreached() {
+  std::vector<bool> reached(static_cast<size_t>(layer_count), false);
+  for (int layer = 0; layer < layer_count; ++layer)
+    if (wiring.backward[static_cast<size_t>(layer)]) reached[static_cast<size_t>(net.params().owner(layer))] = true;
+  for (const ParamSegment& segment : net.params().segments())
+    if (!reached[static_cast<size_t>(segment.layer)]) std::ranges::fill(net.params().grads(segment), 0.0f);
+}
+
 void Plan::backward(const Pass& pass) {
   Impl& p = *impl_;
   ensure(p.options.training, "backward of an inference plan");
   Pass now = pass;
   now.weights_version = p.net.params().version();
-  if (pass.param_grads == Write::overwrite)  // layers that no gradient reaches still take part in the update
-    for (const ParamSegment& segment : p.net.params().segments())
-      if (!p.wiring.backward[static_cast<size_t>(segment.layer)]) std::ranges::fill(p.net.params().grads(segment), 0.0f);
+  if (pass.param_grads == Write::overwrite) p.clear_unreached();
   for (const Event& event : p.events) {
     Step& step = p.steps[static_cast<size_t>(p.step_of[static_cast<size_t>(event.layer)])];
     const Stopwatch watch(step.backward_seconds);
@@ -330,6 +341,7 @@ void Plan::backward(const Pass& pass) {
       p.compute_again(step, event, now);
       continue;
     }
+    now.param_grads = step.adds_gradients && pass.param_grads == Write::overwrite ? Write::accumulate : pass.param_grads;
     for (now.phase = 0; now.phase < step.kernel->backward_phases(); ++now.phase) step.kernel->backward(step.backward_io, now);
   }
 }

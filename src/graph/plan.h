@@ -14,7 +14,7 @@ inline constexpr int kAutomatic = -1;   // segments
 
 struct PlanOptions {
   bool training = false;
-  int frozen_layers = 0;      // layers with a lower index are not trained
+  Frozen frozen;              // training
   int segments = 0;           // training. 0: everything that backward needs is kept; N: it computes what it can again, in at most so many parts and as
                               // little memory as these allow; kAutomatic: as little again as the budget allows
   size_t budget = 0;          // bytes; plans that need more are refused (DoesNotFit). 0: no limit

@@ -63,7 +63,7 @@ std::vector<float> gradients(const std::string& text, int subdivisions, bool kee
   network.params().initialize(5);
   cpu::Device device(direct(threads));
   const int mini = 4 / subdivisions;
-  Plan plan(network, device, network.input(mini), {.training = true, .frozen_layers = frozen, .keep_outputs = keep_outputs});
+  Plan plan(network, device, network.input(mini), {.training = true, .frozen = {frozen, frozen}, .keep_outputs = keep_outputs});
   const std::vector<float> all = images(network.input(4));
   const auto truth = truths(4);
   for (int m = 0; m < subdivisions; ++m) {
@@ -111,6 +111,77 @@ TEST(plan, frozen_layers_get_no_gradient) {
       EXPECT_GT(sum, 0) << s.layer << " " << s.spec.name;
     }
   }
+}
+
+// Before the iteration of stopbackward = N: parameters stand still, statistics are those of the batch and go on moving.
+TEST(plan, statistics_follow_where_parameters_stand_still) {
+  for (const bool statistics : {false, true}) {
+    Network network = Network::from_text(net_text(true));
+    network.params().initialize(5);
+    cpu::Device device(direct());
+    const Frozen frozen = statistics ? Frozen{0, 4} : Frozen{4, 4};
+    Plan plan(network, device, network.input(4), {.training = true, .frozen = frozen, .keep_outputs = true});
+    Plan whole(network, device, network.input(4), {.training = true, .keep_outputs = true});
+    const auto truth = truths(4);
+    const Pass pass{.training = true, .truth = truth};
+    const std::vector<float> before = network.params().statistics(), all = images(network.input(4));
+    plan.set_input(all.data());
+    plan.forward(pass);
+    plan.backward(pass);
+    for (const ParamSegment& s : network.params().segments()) {
+      const bool moved = !std::ranges::equal(network.params().values(s), std::vector<float>(s.spec.count, s.spec.init == Init::one ? 1.0f : 0.0f));
+      if (!s.trained()) EXPECT_EQ(moved, statistics || s.layer >= 4) << s.layer << " " << s.spec.name;
+      const auto grads = network.params().grads(s);
+      if (s.layer < 4) EXPECT_TRUE(std::ranges::all_of(grads, [](float g) { return g == 0; })) << s.layer << " " << s.spec.name;
+    }
+    network.params().set_statistics(before);
+    whole.set_input(all.data());
+    whole.forward(pass);
+    const Tensor got = plan.output(3), expected = whole.output(3);
+    EXPECT_EQ(std::equal(got.data, got.data + got.desc.count(), expected.data), statistics);
+    EXPECT_LT(plan.report().backward_steps, whole.report().backward_steps);
+  }
+}
+
+TEST(network, frozen_by_iteration) {
+  const auto frozen = [](const char* first, const char* second, int64_t iteration) {
+    return Network::from_text(concat("[net]\nwidth=8\nheight=8\nchannels=3\n[convolutional]\n", first, "\n[convolutional]\n", second, "\n[avgpool]\n")).frozen(iteration);
+  };
+  EXPECT_EQ(frozen("", "", 0), Frozen{});
+  EXPECT_EQ(frozen("", "stopbackward=1", 1000), (Frozen{2, 2}));
+  EXPECT_EQ(frozen("", "stopbackward=800", 799), (Frozen{0, 2}));
+  EXPECT_EQ(frozen("", "stopbackward=800", 800), Frozen{});
+  EXPECT_EQ(frozen("stopbackward=1", "stopbackward=800", 0), (Frozen{1, 2}));
+  EXPECT_EQ(frozen("stopbackward=1", "stopbackward=800", 800), (Frozen{1, 1}));
+  EXPECT_EQ(frozen("train_only_bn=1", "stopbackward=10", 10), (Frozen{0, 1}));
+  EXPECT_EQ(frozen("stopbackward=1", "train_only_bn=1", 5), (Frozen{1, 2}));
+}
+
+// Nothing comes back through a layer with onlyforward; what lies before it learns from its other readers.
+TEST(plan, onlyforward_ends_a_path) {
+  const auto sums = [](const std::string& text) {
+    const auto grads = gradients(text, 1, false);
+    std::vector<double> of_layer(16, 0);
+    for (const ParamSegment& s : Network::from_text(text).params().segments())
+      for (size_t i = 0; i < s.spec.count; ++i) of_layer[static_cast<size_t>(s.layer)] += std::abs(grads[s.offset + i]);
+    return of_layer;
+  };
+  std::string text = net_text(false);
+  const std::vector<double> all = sums(text);
+  const size_t at = text.find("[maxpool]\n") + 10;   // layer 6, before 7 to 9; 5 is read by 12 too
+  const std::vector<double> cut = sums(text.substr(0, at) + "onlyforward=1\n" + text.substr(at));
+  EXPECT_GT(cut[7], 0);
+  EXPECT_GT(cut[3], 0);
+  EXPECT_NE(cut[3], all[3]);
+  const size_t end = text.find("[upsample]\n") + 11;   // layer 11
+  const std::vector<double> both = sums(text.substr(0, at) + "onlyforward=1\n" + text.substr(at, end - at) + "onlyforward=1\n" + text.substr(end));
+  EXPECT_GT(both[3], 0);     // through the shortcut and layer 12
+  EXPECT_GT(both[7], 0);     // its own head
+  const size_t last = text.find("[route]\nlayers=-1,5\n") + 8;   // layer 12
+  const std::vector<double> none = sums(text.substr(0, at) + "onlyforward=1\n" + text.substr(at, last - at) + "onlyforward=1\n" + text.substr(last));
+  EXPECT_EQ(none[3], 0);
+  EXPECT_EQ(none[0], 0);
+  EXPECT_GT(none[13], 0);
 }
 
 // The chain rule over the whole network: with D the gradient that the two heads put on their inputs f (linear layers 8 and 14), the gradient of a
@@ -216,10 +287,10 @@ TEST(plan, computing_segments_again_changes_nothing) {
 
 TEST(plan, any_budget_that_can_be_met_changes_nothing) {
   for (const int frozen : {0, 4}) {
-    const Step whole = one_step(5, 8, {.training = true, .frozen_layers = frozen});
+    const Step whole = one_step(5, 8, {.training = true, .frozen = {frozen, frozen}});
     size_t least = 0;
     try {
-      one_step(5, 8, {.training = true, .frozen_layers = frozen, .segments = kAutomatic, .budget = 1});
+      one_step(5, 8, {.training = true, .frozen = {frozen, frozen}, .segments = kAutomatic, .budget = 1});
       FAIL() << "a plan within one byte";
     } catch (const DoesNotFit& why) {
       least = why.least;
@@ -227,13 +298,13 @@ TEST(plan, any_budget_that_can_be_met_changes_nothing) {
     ASSERT_LT(least, whole.report.arena_bytes);
     for (int k = 0; k <= 8; ++k) {
       const size_t budget = least + (whole.report.arena_bytes - least) * static_cast<size_t>(k) / 8;
-      const Step cut = one_step(5, 8, {.training = true, .frozen_layers = frozen, .segments = kAutomatic, .budget = budget});
+      const Step cut = one_step(5, 8, {.training = true, .frozen = {frozen, frozen}, .segments = kAutomatic, .budget = budget});
       SCOPED_TRACE(budget);
       EXPECT_LE(cut.report.arena_bytes, budget);
       EXPECT_EQ(cut.report.segments == 0, k == 8);
       expect_same(cut, whole);
     }
-    EXPECT_THROW(one_step(5, 8, {.training = true, .frozen_layers = frozen, .segments = 2, .budget = least / 2}), DoesNotFit);
+    EXPECT_THROW(one_step(5, 8, {.training = true, .frozen = {frozen, frozen}, .segments = 2, .budget = least / 2}), DoesNotFit);
   }
 }
 

@@ -4,13 +4,13 @@ namespace dn {
 namespace {
 
 // A layer wants a gradient when something at or below it can be trained.
-std::vector<bool> wanting(const Network& network, const Wiring& w, int frozen_layers) {
+std::vector<bool> wanting(const Network& network, const Wiring& w, int frozen) {
   const auto& layers = network.layers();
   std::vector<bool> wants(layers.size(), false);
   for (size_t i = 0; i < layers.size(); ++i) {
-    if (static_cast<int>(i) < frozen_layers || layers[i]->common().onlyforward) continue;
+    if (static_cast<int>(i) < frozen || layers[i]->common().onlyforward) continue;
     bool any = false;
-    for (const ParamSegment* segment : network.params().of_layer(static_cast<int>(i))) any = any || segment->trained();
+    for (const ParamSegment* segment : network.params().used_by(static_cast<int>(i))) any = any || segment->trained();
     for (const int source : w.sources[i]) any = any || (source != kNetworkInput && wants[static_cast<size_t>(source)]);
     wants[i] = any;
   }
@@ -19,7 +19,7 @@ std::vector<bool> wanting(const Network& network, const Wiring& w, int frozen_la
 
 }  // namespace
 
-Wiring wire(const Network& network, bool training, int frozen_layers) {
+Wiring wire(const Network& network, bool training, int frozen) {
   const auto& layers = network.layers();
   Wiring w;
   for (size_t i = 0; i < layers.size(); ++i) {
@@ -30,7 +30,7 @@ Wiring wire(const Network& network, bool training, int frozen_layers) {
   w.backward.assign(layers.size(), false);
   if (!training) return w;
 
-  const std::vector<bool> wants = wanting(network, w, frozen_layers);
+  const std::vector<bool> wants = wanting(network, w, frozen);
   std::vector<bool> receives(layers.size(), false), written(layers.size(), false);
   for (size_t i = layers.size(); i-- > 0;) {
     if (!wants[i] || !(layers[i]->has_loss() || receives[i])) continue;

@@ -15,6 +15,7 @@ struct Wiring {
   int root_of(int source) const { return source == kNetworkInput ? kNetworkInput : root[static_cast<size_t>(source)]; }
 };
 
-Wiring wire(const Network& network, bool training, int frozen_layers);
+// Layers with an index below `frozen` learn no parameters.
+Wiring wire(const Network& network, bool training, int frozen);
 
 }  // namespace dn

@@ -51,6 +51,8 @@ class Layer {
   // Output for these inputs (same n). Throws Error, place first, when they do not fit.
   virtual Shape output_shape(std::span<const Shape> in) const = 0;
   virtual std::vector<ParamSpec> params(std::span<const Shape> /*in*/) const { return {}; }
+  // The earlier layer whose parameters, running statistics included, it computes with instead of its own; -1: none.
+  virtual int shares_parameters_of() const { return -1; }
   // The output is the only input itself, under another index: no memory, no step.
   virtual bool is_view() const { return false; }
   virtual double forward_flops(std::span<const Shape> /*in*/) const { return 0; }  // 2 x multiply-adds, for in.n images

@@ -22,6 +22,14 @@ void ParamStore::add(int layer, const ParamSpec& spec) {
   count_ += (spec.count + 15) / 16 * 16;
 }
 
+void ParamStore::share(int layer, int of) {
+  ensure(values_.empty() && of >= 0 && of < layer, "parameters are shared with an earlier layer, before allocation");
+  for (int next = static_cast<int>(owners_.size()); next <= layer; ++next) owners_.push_back(next);
+  owners_[static_cast<size_t>(layer)] = owner(of);
+}
+
+int ParamStore::owner(int layer) const { return static_cast<size_t>(layer) < owners_.size() ? owners_[static_cast<size_t>(layer)] : layer; }
+
 void ParamStore::allocate() {
   values_.assign(count_, 0.0f);
   version_ = next_version();

@@ -39,12 +39,15 @@ struct ParamSegment {
 class ParamStore {
  public:
   void add(int layer, const ParamSpec& spec);       // before allocate()
+  void share(int layer, int of);                    // `layer` computes with what `of`, an earlier layer, has; before allocate()
   void allocate();                                  // values zero, no gradients yet
   void allocate_grads();                            // on the first training plan
   void initialize(uint64_t seed);                   // each segment from its own stream
 
   const std::vector<ParamSegment>& segments() const { return segments_; }
-  std::vector<const ParamSegment*> of_layer(int layer) const;
+  std::vector<const ParamSegment*> of_layer(int layer) const;   // its own: what files hold for it
+  std::vector<const ParamSegment*> used_by(int layer) const { return of_layer(owner(layer)); }
+  int owner(int layer) const;                       // whose parameters it computes with: its own, but where they are shared
   size_t count() const { return count_; }           // floats
   std::span<float> values() { return values_; }
   std::span<const float> values() const { return values_; }
@@ -64,16 +67,21 @@ class ParamStore {
   // Loading a layer sets its updates to kWarm: what was trained does not start anew.
   static constexpr int64_t kWarm = int64_t{1} << 40;
   NormState& norm_state(int layer) {
-    if (norm_states_.size() <= static_cast<size_t>(layer)) norm_states_.resize(static_cast<size_t>(layer) + 1);
-    return norm_states_[static_cast<size_t>(layer)];
+    const size_t at = static_cast<size_t>(owner(layer));
+    if (norm_states_.size() <= at) norm_states_.resize(at + 1);
+    return norm_states_[at];
   }
-  int64_t norm_updates(int layer) const { return static_cast<size_t>(layer) < norm_states_.size() ? norm_states_[static_cast<size_t>(layer)].updates : 0; }
+  int64_t norm_updates(int layer) const {
+    const size_t at = static_cast<size_t>(owner(layer));
+    return at < norm_states_.size() ? norm_states_[at].updates : 0;
+  }
   bool has_statistics(int layer) const { return norm_updates(layer) > 0; }
 
  private:
   std::vector<ParamSegment> segments_;
   AlignedFloats values_, grads_;
   std::vector<NormState> norm_states_;
+  std::vector<int> owners_;                         // per layer up to the last that shares
   size_t count_ = 0;
   uint64_t version_ = 1;
 };

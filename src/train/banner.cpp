@@ -92,6 +92,15 @@ MemoryEstimate memory(const RunFacts& f) {
   return estimate_training(f.network, f.plan, size.width, size.height);
 }
 
+// When the first layers that stand still at the start begin to learn.
+std::string thaw_text(const RunFacts& f) {
+  int thaw = 0;
+  for (const auto& layer : f.network.layers())
+    if (const int stop = layer->common().stopbackward; stop > f.start && f.network.frozen(stop) != f.network.frozen(f.start))
+      thaw = thaw == 0 ? stop : std::min(thaw, stop);
+  return thaw > 0 ? concat(" before iteration ", thaw) : std::string();
+}
+
 }  // namespace
 
 std::vector<std::string> banner(const RunFacts& f) {
@@ -109,7 +118,10 @@ std::vector<std::string> banner(const RunFacts& f) {
   lines.push_back(concat("memory: about ", mib(m.total()), " (activations ", mib(m.arena), ", ", mib(f.plan.everything_live),
                          " without reuse; parameters, gradients, momentum ", mib(m.parameters + m.gradients + m.momentum), "; batches ",
                          mib(m.batches), ")"));
-  if (const int frozen = f.network.frozen_layers(f.start); frozen > 0) lines.push_back(concat("frozen: layers 0 to ", frozen - 1));
+  const Frozen frozen = f.network.frozen(f.start);
+  if (frozen.layers > 0) lines.push_back(concat("frozen: layers 0 to ", frozen.layers - 1));
+  if (frozen.parameters > frozen.layers)
+    lines.push_back(concat("of layers ", frozen.layers, " to ", frozen.parameters - 1, " only running statistics move", thaw_text(f)));
   lines.push_back(concat("snapshots and metrics.jsonl: ", f.backup.string(),
                          f.next_map >= 0 ? concat("; first mAP after iteration ", f.next_map) : "; no mAP during training (-map)"));
   return lines;

@@ -15,7 +15,7 @@ struct RunFacts {
   size_t images = 0;  // in the training list
   int64_t start = 0;  // iterations already done
   const WeightsInfo* weights = nullptr;
-  PlanReport plan;  // of the size the run starts with
+  PlanReport plan;  // of the size the run starts with, the larger one where layers thaw
   fs::path backup;
   int64_t next_map = -1;  // negative: no evaluation during training
 };

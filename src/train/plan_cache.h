@@ -15,14 +15,15 @@ class PlanCache {
   // Bytes for everything (TrainingPlanRequest::memory).
   void set_memory(size_t bytes) { memory_ = bytes; }
   // The plan of `mini_batch` images of that size; built when it is not there. Valid until the next call.
-  Plan& training(NetSize size, int mini_batch, int frozen_layers);
+  Plan& training(NetSize size, int mini_batch, const Frozen& frozen);
   void clear() { plans_.clear(); }
   size_t size() const { return plans_.size(); }
 
  private:
   struct Entry {
     NetSize size;
-    int mini_batch, frozen_layers;
+    int mini_batch;
+    Frozen frozen;
     std::unique_ptr<Plan> plan;
   };
   Network& network_;

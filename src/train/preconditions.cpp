@@ -20,7 +20,7 @@ void check_statistics(const Network& network) {
   const std::vector<Shape> outputs = network.output_shapes(network.input(network.spec().mini_batch()));
   for (const auto& layer : network.layers())
     if (const NormSpec* norm = layer->normalization();
-        norm && norm->batch_statistics() && !norm->keeps_statistics() && layer->index() >= network.frozen_layers(0))
+        norm && norm->batch_statistics() && !norm->keeps_statistics() && layer->index() >= network.frozen(0).layers)
       check_statistics(*layer, outputs[static_cast<size_t>(layer->index())]);
 }
 
@@ -47,6 +47,12 @@ int64_t starting_iteration(const Network& network, const WeightsInfo* weights, b
 }
 
 void check_frozen_statistics(const Network& network) {
+  for (const auto& layer : network.layers())
+    if (const NormSpec* norm = layer->normalization();
+        norm && norm->batch_statistics() && layer->index() < network.frozen(0).layers && !network.params().has_statistics(layer->index())) {
+      log::warn(concat(layer->where(), ": stopbackward = 1 freezes it with running statistics that no weights file brought: it computes nothing of use"));
+      break;
+    }
   for (const auto& layer : network.layers())
     if (const NormSpec* norm = layer->normalization(); norm && norm->keeps_statistics() && !network.params().has_statistics(layer->index()))
       fail(layer->where(), ": norm_frozen keeps running statistics that no weights file brought; expected weights with this layer, or norm_frozen = 0");

@@ -9,12 +9,13 @@ namespace dn {
 namespace {
 
 // Keys of layers without a say in what a trained network computes. The kind of normalization is among the tensors and the obstacles, the layers that
-// `layers` and `from` mean are listed as indexes.
+// `layers`, `from` and `share_index` mean are listed as indexes.
 constexpr std::string_view kElsewhere[] = {
     "layers",      "from",          "batch_normalize", "cbn",       "norm",     "norm_scope", "norm_grad", "norm_frozen", "use_global_stats",
     "norm_affine", "norm_momentum", "norm_update",     "norm_warm", "brn_rmax", "brn_dmax",   "norm_window", "norm_sync", "noloss", "probability",
     // of [dropout], of [crop], of [implicit]
     "dropblock",   "dropblock_size_rel", "dropblock_size_abs", "flip", "saturation", "exposure", "shift", "mean", "std",
+    "share_index", "assisted_excitation",
 };
 // Of a head, whose other keys are about its loss and the suppression.
 constexpr std::string_view kOfHead[] = {"anchors", "classes", "mask", "new_coords", "num", "scale_x_y"};
@@ -56,6 +57,7 @@ std::string structure_listing(const Network& network, int layers) {
     if (layer->index() >= layers) break;
     text += concat("[", layer->type(), "]\nreads");
     for (const int source : layer->sources()) text += concat(" ", source);
+    if (layer->shares_parameters_of() >= 0) text += concat(" with ", layer->shares_parameters_of());
     text += concat("\n", layer->weights_file_obstacle(), "\n");
     for (const auto& [key, value] : values(*layer, network.spec().section, net_norm)) text += concat(key, "=", value, "\n");
   }

@@ -105,7 +105,7 @@ Trainer::Trainer(const TrainOptions& options)
   const NetSpec& net = network_.spec();
   optimizer_ =
       std::make_unique<Optimizer>(network_.params(), OptimizerOptions{net.momentum, net.decay, net.batch, layer_scales(network_), device_.threads()});
-  plan();   // of the first iteration, in a fresh run the largest: its memory is taken before hours have gone by
+  reserve();
 }
 
 Trainer::~Trainer() = default;
@@ -132,10 +132,21 @@ std::unique_ptr<PreciseStatistics> Trainer::precise_statistics() {
   return std::make_unique<PreciseStatistics>(network_, plan(), images_, loader_options(network_, options_));
 }
 
-Plan& Trainer::plan() { return plans_.training(resizer_.at(iteration_), network_.spec().mini_batch(), network_.frozen_layers(iteration_)); }
+Plan& Trainer::plan() { return plans_.training(resizer_.at(iteration_), network_.spec().mini_batch(), network_.frozen(iteration_)); }
+
+// Memory is taken before hours have gone by: by the plan of the first iteration, in a fresh run of the largest input; before it, where layers thaw in the
+// course of the run, the plan that trains them all is made, to see that it fits.
+void Trainer::reserve() {
+  const Frozen last = network_.frozen(network_.spec().max_batches);
+  if (last != network_.frozen(iteration_)) {
+    largest_ = plans_.training(resizer_.at(iteration_), network_.spec().mini_batch(), last).report();
+    plans_.clear();
+  }
+  const PlanReport& first = plan().report();
+  if (first.arena_bytes > largest_.arena_bytes) largest_ = first;
+}
 
 void Trainer::announce() {
-  const Plan& plan = this->plan();
   RunFacts facts{options_,
                  network_,
                  device_,
@@ -143,7 +154,7 @@ void Trainer::announce() {
                  images_.size(),
                  start_,
                  options_.weights ? &weights_ : nullptr,
-                 plan.report(),
+                 largest_,
                  snapshots_->folder(),
                  validation_ ? map_cadence_.next() : -1};
   for (const std::string& line : banner(facts)) log::say(line);
@@ -187,7 +198,7 @@ IterationNumbers Trainer::step(Plan& plan, const Batch& batch) {
   // The rate counts updates including this one, as the family does: the first is rate(1).
   numbers.iteration = iteration_ + 1;
   numbers.rate = rate(net, numbers.iteration, options_.seed);
-  const UpdateReport update = optimizer_->update(numbers.rate, std::max(network_.frozen_layers(iteration_), network_.statistics_only_layers()));
+  const UpdateReport update = optimizer_->update(numbers.rate, network_.frozen(iteration_).parameters);
   numbers.gradient_norm = update.gradient_norm;
   numbers.skipped = !update.applied;
   if (!update.applied) give_up_if_diverged(update);

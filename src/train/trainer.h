@@ -76,6 +76,7 @@ class Trainer {
  private:
   void load();
   void open_validation(int classes);
+  void reserve();
   void announce();
   Plan& plan();   // of this iteration
   std::unique_ptr<PreciseStatistics> precise_statistics();   // null without precise_bn
@@ -104,6 +105,7 @@ class Trainer {
   RunHistory history_;
   RunChart chart_;
   PlanCache plans_;
+  PlanReport largest_;   // of a plan of this run, at the first iteration's input size
   MapCadence map_cadence_;
   AverageLoss average_;
   TimeLeft time_left_;

@@ -34,7 +34,7 @@ size_t fitting_batch(const Network& network, const TrainingPlanRequest& request,
 PlanOptions training_plan_options(const Network& network, const TrainingPlanRequest& request) {
   PlanOptions options;
   options.training = true;
-  options.frozen_layers = request.frozen_layers;
+  options.frozen = request.frozen;
   const NormKeys& norm = network.spec().norm;
   if (!norm.whole_batch() && request.memory == 0) return options;   // a mini-batch is what the user chose to fit
   options.segments = !norm.whole_batch() || norm.exact_segments() < 0 ? kAutomatic : norm.exact_segments();

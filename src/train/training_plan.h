@@ -11,7 +11,7 @@ namespace dn {
 struct TrainingPlanRequest {
   NetSize size;
   int mini_batch = 1;
-  int frozen_layers = 0;
+  Frozen frozen;
   size_t memory = 0;   // bytes for everything; 0: no limit, or, for networks that normalize over whole batches, what the machine has free
 };
 

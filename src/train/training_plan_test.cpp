@@ -26,7 +26,7 @@ Answer ask(const std::string& net_keys, size_t memory, int batch = 32) {
   Network net = network(net_keys, batch);
   cpu::Device device({.threads = 1, .block = 8, .convolution = cpu::ConvAlgorithm::direct});
   try {
-    return {make_training_plan(net, device, {{64, 64}, batch, 0, memory})->report(), ""};
+    return {make_training_plan(net, device, {{64, 64}, batch, {}, memory})->report(), ""};
   } catch (const Error& e) {
     return {{}, e.what()};
   }
@@ -36,10 +36,10 @@ constexpr size_t kMiB = size_t{1} << 20;
 const std::string kWhole = "norm_scope=batch\n";
 
 TEST(training_plan, keys_and_memory_decide) {
-  EXPECT_EQ(training_plan_options(network(""), {{64, 64}, 32, 0, 0}).budget, 0u);   // mini-batches are small: nobody asks
-  EXPECT_EQ(training_plan_options(network(kWhole), {{64, 64}, 32, 0, 0}).segments, kAutomatic);
-  EXPECT_GT(training_plan_options(network(kWhole), {{64, 64}, 32, 0, 0}).budget, 0u);
-  const PlanOptions fixed = training_plan_options(network(kWhole + "norm_exact_segments=3\n"), {{64, 64}, 32, 0, 0});
+  EXPECT_EQ(training_plan_options(network(""), {{64, 64}, 32, {}, 0}).budget, 0u);   // mini-batches are small: nobody asks
+  EXPECT_EQ(training_plan_options(network(kWhole), {{64, 64}, 32, {}, 0}).segments, kAutomatic);
+  EXPECT_GT(training_plan_options(network(kWhole), {{64, 64}, 32, {}, 0}).budget, 0u);
+  const PlanOptions fixed = training_plan_options(network(kWhole + "norm_exact_segments=3\n"), {{64, 64}, 32, {}, 0});
   EXPECT_EQ(fixed.segments, 3);
   EXPECT_EQ(fixed.budget, 0u);
   EXPECT_EQ(ask(kWhole, 4096 * kMiB).report.segments, 0);
