@@ -118,7 +118,9 @@ TEST(shared_params, refusals_name_both_layers) {
   pool.replace(pool.rfind("filters=8"), 9, "filters=8\nshare_index=3");
   EXPECT_NE(error_of(pool).find("layer 3 (y.cfg:"), std::string::npos) << error_of(pool);
   EXPECT_NE(error_of(net_text("share_index=1\n", "batch_normalize=1\n", "norm_scope=window\n")).find("norm_scope = window"), std::string::npos);
-  EXPECT_NE(error_of(net_text("share_index=1\nfilters=16\n")).find("share_index"), std::string::npos);
+  std::string wider = net_text("share_index=1\n");
+  wider.replace(wider.rfind("filters=8\nshare_index=1"), 23, "filters=16\nshare_index=1");
+  EXPECT_NE(error_of(wider).find("share_index = 1: layer 4 is [convolutional] with 16 biases"), std::string::npos) << error_of(wider);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Two kernels as one layer's: the second reads what the first writes. So a layer gets a step in front of its own or behind it, which knows nothing of it.
 //   forward    h = first(x), y = second(h)
 //   backward   dh by the second, then dx by the first
-// h and its gradient are dense and live in scratch. Where backward reads h, it is made again: by a first kernel that costs little and keeps nothing.
+// h and its gradient are dense and live in scratch. Where backward reads h, it is made again by a first kernel that keeps nothing, else it is kept.
 // A chain is a kernel, so chains can be longer.
 #pragma once
 
