@@ -102,6 +102,27 @@ TEST_F(NormCli, train_only_bn_moves_running_statistics_alone) {
     EXPECT_EQ(std::ranges::equal(before.params().values(s), after.params().values(s)), s.trained()) << "layer " << s.layer << " " << s.spec.name;
 }
 
+// stopbackward = N: before iteration N statistics alone move, then everything; stopbackward = 1: nothing ever does.
+TEST_F(NormCli, stopbackward_thaws_at_its_iteration) {
+  const std::string cfg = tiny_cfg(6);
+  trained("stop", cfg);
+  fs::rename(file("set/backup/stop_final.weights"), file("before.weights"));
+  Network before = Network::from_text(cfg);
+  load_weights(before, file("before.weights"));
+  const struct {
+    int stop;
+    bool parameters, statistics;   // that move between iterations 6 and 9
+  } cases[] = {{1, false, false}, {100, false, true}, {8, true, true}};
+  for (const auto& c : cases) {
+    trained("stop", replaced(tiny_cfg(9), "filters=33", concat("filters=33\nstopbackward=", c.stop)), {"before.weights"});
+    Network after = Network::from_text(cfg);
+    load_weights(after, file("set/backup/stop_final.weights"));
+    for (const ParamSegment& s : before.params().segments())
+      EXPECT_EQ(!std::ranges::equal(before.params().values(s), after.params().values(s)), s.trained() ? c.parameters : c.statistics)
+          << "stopbackward = " << c.stop << ", layer " << s.layer << " " << s.spec.name;
+  }
+}
+
 TEST_F(NormCli, what_cannot_be_is_refused_before_anything_is_done) {
   const auto complaint = [](const std::string& cfg) {
     write_file(file("bad.cfg"), cfg);

@@ -4,8 +4,10 @@
 #include <cmath>
 
 #include "base/rng.h"
+#include "data/test_folder.h"
 #include "device/cpu/device.h"
 #include "graph/plan.h"
+#include "tests/harness/weights.h"
 
 namespace dn {
 namespace {
@@ -79,6 +81,22 @@ TEST(shared_params, relative_chained_and_counted_once) {
   const Network chained = Network::from_text(text);
   EXPECT_EQ(chained.params().count(), absolute.params().count());
   EXPECT_EQ(chained.params().owner(4), 1);
+}
+
+TEST(shared_params, stored_once) {
+  const test::TestFolder folder("shared_params");
+  Network from = testing::random_network(net_text("share_index=1\n"), 4);
+  from.params().norm_state(4).updates = 7;   // those of layer 1
+  size_t floats = 0;
+  for (const ParamSegment& s : from.params().segments()) floats += s.spec.count;
+  for (const char* name : {"shared.weights", "shared.safetensors"}) {
+    save_weights(from, folder / name, 64, 100);
+    Network to = testing::random_network(net_text("share_index=1\n"), 5);
+    EXPECT_TRUE(load_weights(to, folder / name).complete());
+    EXPECT_EQ(testing::values(to), testing::values(from));
+    EXPECT_TRUE(to.params().has_statistics(1));
+  }
+  EXPECT_EQ(fs::file_size(folder / "shared.weights"), 20 + 4 * floats);
 }
 
 // Running statistics move once for every layer that meets a mini-batch.
