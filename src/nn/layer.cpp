@@ -4,8 +4,8 @@ namespace dn {
 namespace {
 
 constexpr Key<LayerCommon> kCommonKeys[] = {
-    {"stopbackward", &LayerCommon::stopbackward, 0, 1e9, "1: this layer and all before it are frozen; N > 1: for the first N iterations"},
-    {"onlyforward", &LayerCommon::onlyforward, 0, 1, "no gradient through this layer"},
+    {"stopbackward", &LayerCommon::stopbackward, 0, 1e9, "1: this layer and all before it are frozen; N > 1: before iteration N only their running statistics move"},
+    {"onlyforward", &LayerCommon::onlyforward, 0, 1, "no gradient through this layer: what lies before it learns from its other readers"},
     {"dontload", &LayerCommon::dontload, 0, 1, "a weights file holds nothing for this layer"},
     {"dontloadscales", &LayerCommon::dontloadscales, 0, 1, "a weights file holds no scales, means and variances for this layer"},
     {"train_only_bn", &LayerCommon::train_only_bn, 0, 1, "1: of this layer and all before it only the running statistics of the normalization move"},
