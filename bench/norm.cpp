@@ -87,7 +87,7 @@ class Training {
         plan_(network_, device, network_.input(network_.spec().mini_batch()),
               {.training = true, .segments = network_.spec().norm.whole_batch() ? std::max(1, network_.spec().norm.exact_segments()) : 1}),
         optimizer_(network_.params(),
-                   {.momentum = .9, .decay = 5e-4, .batch = network_.spec().batch, .layer_scale = {}, .threads = device.threads()}),
+                   {.momentum = .9, .decay = 5e-4, .batch = network_.spec().batch, .layers = {}, .threads = device.threads()}),
         images_(random_images(network_.input(network_.spec().batch))),
         truth_(random_truth(network_.spec().batch)) {
     random_weights(network_);

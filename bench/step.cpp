@@ -29,7 +29,7 @@ void run(const Arguments& a) {
   random_weights(network);
   cpu::Device device({.threads = a.threads, .convolution = a.convolution});
   Plan plan(network, device, network.input(a.batch), {.training = true, .segments = a.budget > 0 ? kAutomatic : 0, .budget = a.budget});
-  Optimizer optimizer(network.params(), {.momentum = .9, .decay = 5e-4, .batch = a.batch, .layer_scale = {}, .threads = device.threads()});
+  Optimizer optimizer(network.params(), {.momentum = .9, .decay = 5e-4, .batch = a.batch, .layers = {}, .threads = device.threads()});
   const std::vector<float> images = random_images(plan.input_shape());
   const auto truth = random_truth(a.batch);
   Pass pass{.training = true};

@@ -24,21 +24,16 @@ constexpr ForeignSection kForeignSections[] = {
     {"logistic,l2norm", "a layer of classifiers, not supported for detection (the family's first program has it, not the one of its detectors)"},
 };
 
-// None is refused: a published cfg must still test, describe and train; what is left out is said once. A key of a group ("B1" of adam) is
-// neutral with any value, for the key that switches its group on ("adam") speaks for it.
+// None is refused: a published cfg must still test, describe and train; what is left out is said once. A key of a group ("augment_speed" of track) is
+// neutral with any value, for the key that switches its group on ("track") speaks for it.
 constexpr ForeignKey kForeignNetKeys[] = {
     // would change what is learned
-    {"adam", "0", false, "Adam is not built, training uses SGD with momentum"},
-    {"B1", "*"},
-    {"B2", "*"},
-    {"eps", "*"},
     {"mosaic", "0", false, "mosaic augmentation is not built, training goes without it"},
     {"mosaic_bound", "*"},
     {"mixup", "0", false, "mixup augmentation is not built, training goes without it"},
     {"cutmix", "0", false, "cutmix augmentation is not built, training goes without it (the family has none for detectors either)"},
     {"blur", "0", false, "blur augmentation is not built, training goes without it"},
     {"gaussian_noise", "0", false, "noise augmentation is not built, training goes without it"},
-    {"ema_alpha", "0", false, "averaged weights (EMA) are not built, training goes without them"},
     {"track", "0", false, "frames of videos are not loaded in order, a sequence is of pictures drawn one by one"},
     {"augment_speed", "*"},
     {"sequential_subdivisions", "0,1", false, "training on sequences is not built, every image stands for itself"},
@@ -47,12 +42,10 @@ constexpr ForeignKey kForeignNetKeys[] = {
     {"contrastive_jit_flip", "*"},
     {"contrastive_color", "*"},
     {"unsupervised", "0", false, "unsupervised training is not built, training goes without it"},
-    {"dynamic_minibatch", "0", false, "the mini-batch keeps its size at every input size"},
     {"label_smooth_eps", "0", false, "the key of classifiers; a detector has label_smooth_eps in [yolo]"},
     {"equidistant_point", "0", false, "rejection of bad labels is not built, every label is learned"},
     {"badlabels_rejection_percentage", "0", false, "rejection of bad labels is not built, every label is learned"},
     {"num_sigmas_reject_badlabels", "0", false, "rejection of bad labels is not built, every label is learned"},
-    {"weights_reject_freq", "0", false, "similar filters are not re-initialized"},
     {"adversarial_lr", "0", false, "adversarial training is not built, training goes without it"},
     {"attention", "0", false, "adversarial training is not built, training goes without it"},
     {"try_fix_nan", "0", false, "a NaN is never replaced, it ends the training with a message"},

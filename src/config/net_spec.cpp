@@ -26,6 +26,21 @@ constexpr Key<NetSpec> kKeys[] = {
     {"learning_rate", &NetSpec::learning_rate, 0, kMany, "rate at iteration burn_in, before the policy changes it"},
     {"momentum", &NetSpec::momentum, 0, 1, "share of the last update in the next; below 1"},
     {"decay", &NetSpec::decay, 0, 1, "weight decay (L2), on weights only"},
+    {"adam", &NetSpec::adam, 0, 0,
+     "1: Adam instead of SGD with momentum: rate x m / (sqrt(s) + eps), m and s the bias-corrected averages of g and g^2, g summed over the batch, "
+     "decay x batch x value in it for every parameter, as in the family"},
+    {"B1", &NetSpec::beta1, 0, 1, "adam: share that the average of gradients keeps; below 1"},
+    {"B2", &NetSpec::beta2, 0, 1, "adam: share that the average of squared gradients keeps; below 1"},
+    {"eps", &NetSpec::adam_eps, 1e-20, 1, "adam: added to the root of the average of squares"},
+    {"ema_alpha", &NetSpec::ema_alpha, 0, 1,
+     "above 0: from half of max_batches on, averages = ema_alpha x averages + (1 - ema_alpha) x weights, running statistics included; they are what mAP is "
+     "measured on, NAME_best and NAME_ema. Training goes on from them once, 1000 iterations before the end (below max_batches = 4000: after 3/4 of them)"},
+    {"weights_reject_freq", &NetSpec::weights_reject_freq, 0, kMany,
+     "N > 0: every N iterations of the first three quarters, one filter of the most similar pair of each hidden convolution starts anew if its cosine is "
+     "above 0.4"},
+    {"dynamic_minibatch", &NetSpec::dynamic_minibatch, 0, 0,
+     "1: with random=1, small input sizes take larger mini-batches, into 0.8 of the memory of the largest size; the batch of an update stays, it is cut "
+     "into fewer parts"},
     {"policy", &NetSpec::policy, 0, 0, "how the rate changes with the iteration", kPolicies},
     {"burn_in", &NetSpec::burn_in, 0, kMany, "iterations of rising rate at the beginning: rate x (iteration / burn_in)^power"},
     {"power", &NetSpec::power, -100, 100, "exponent of burn_in and of the policies poly and random"},
@@ -100,6 +115,22 @@ void check_policy(const NetSpec& net, const Section& section, Problems& problems
     problems.warning(concat(section.where(*burn_in), ": longer than max_batches = ", net.max_batches, ": the rate never reaches learning_rate"));
 }
 
+void check_below_one(const NetSpec& net, const Section& section, Problems& problems) {
+  for (const auto& [value, key] :
+       {std::pair(net.momentum, "momentum"), std::pair(net.beta1, "B1"), std::pair(net.beta2, "B2"), std::pair(net.ema_alpha, "ema_alpha")})
+    if (value >= 1) problems.error(section, *section.find(key), {}, "0 to below 1");
+}
+
+// adam = 0 beside them says that they are not meant.
+void check_adam(const NetSpec& net, const Section& section, Problems& problems) {
+  if (net.adam) {
+    if (const Entry* momentum = section.find("momentum")) problems.warning(concat(section.where(*momentum), ": not used with adam = 1; B1 stands for it"));
+    return;
+  }
+  for (const char* key : {"B1", "B2", "eps"})
+    if (const Entry* entry = section.find(key); entry && !section.find("adam")) problems.warning(concat(section.where(*entry), ": not used without adam = 1"));
+}
+
 }  // namespace
 
 NetSpec bind_net(const Section& section, Problems& problems) {
@@ -115,7 +146,8 @@ NetSpec bind_net(const Section& section, Problems& problems) {
   check_subdivisions(net, section, problems);
   check_steps(net, section, problems);
   check_policy(net, section, problems);
-  if (net.momentum >= 1) problems.error(section, *section.find("momentum"), {}, "0 to below 1");
+  check_below_one(net, section, problems);
+  check_adam(net, section, problems);
   net.section = section;
   return net;
 }

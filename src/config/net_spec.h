@@ -14,8 +14,13 @@ struct NetSpec {
   int max_batches = 0;   // iterations
   // input
   int width = 0, height = 0, channels = 3;
-  // optimizer: SGD with momentum and decay
+  // optimizer: SGD with momentum and decay, or Adam
   double learning_rate = .001, momentum = .9, decay = .0001;
+  bool adam = false;
+  double beta1 = .9, beta2 = .999, adam_eps = 1e-6;
+  double ema_alpha = 0;         // share that the average of the weights keeps of itself in an iteration; 0: no average
+  int weights_reject_freq = 0;  // iterations between the searches for filters alike; 0: none
+  bool dynamic_minibatch = false;
   // learning-rate policy
   std::string policy = "constant";  // constant|step|steps|exp|poly|sig|sigmoid|random|sgdr
   int burn_in = 0;

@@ -128,9 +128,25 @@ TEST(NetSpec, APublishedSectionPassesAndSaysWhatIsLeftOut) {
   const Outcome got = read("angle=0\nmosaic=1\nema_alpha=0.9998\nmixup=0\nworkspace_size_limit_MB=2048\nadam=0\nB1=.9\nmomemtum=.9\n");
   EXPECT_EQ(got.errors, Strings{});
   EXPECT_EQ(got.warnings, (Strings{"y.cfg:5: [net] mosaic = 1: ignored: mosaic augmentation is not built, training goes without it",
-                                   "y.cfg:6: [net] ema_alpha = 0.9998: ignored: averaged weights (EMA) are not built, training goes without them",
                                    "y.cfg:8: [net] workspace_size_limit_MB = 2048: ignored: memory is always planned",
                                    "y.cfg:11: [net] momemtum = .9: unknown key; did you mean 'momentum'?"}));
+}
+
+TEST(NetSpec, OptimizerKeys) {
+  const Outcome got = read("adam=1\nB1=.8\nB2=.99\neps=1e-7\nema_alpha=.9998\nweights_reject_freq=1001\ndynamic_minibatch=1\n");
+  EXPECT_EQ(got.errors, Strings{});
+  EXPECT_EQ(got.warnings, Strings{});
+  EXPECT_TRUE(got.net.adam && got.net.dynamic_minibatch);
+  EXPECT_EQ(got.net.beta1, .8);
+  EXPECT_EQ(got.net.beta2, .99);
+  EXPECT_EQ(got.net.adam_eps, 1e-7);
+  EXPECT_EQ(got.net.ema_alpha, .9998);
+  EXPECT_EQ(got.net.weights_reject_freq, 1001);
+  EXPECT_EQ(read("adam=1\nmomentum=.9\n").warnings, Strings{"y.cfg:5: [net] momentum = .9: not used with adam = 1; B1 stands for it"});
+  EXPECT_EQ(read("B2=.9\n").warnings, Strings{"y.cfg:4: [net] B2 = .9: not used without adam = 1"});
+  EXPECT_EQ(read("adam=1\nB1=1\n").errors, Strings{"y.cfg:5: [net] B1 = 1: expected 0 to below 1"});
+  EXPECT_EQ(read("ema_alpha=1\n").errors, Strings{"y.cfg:4: [net] ema_alpha = 1: expected 0 to below 1"});
+  EXPECT_FALSE(read("adam=1\neps=0\n").errors.empty());
 }
 
 TEST(NetSpec, NoKeyIsBothKnownAndForeign) {

@@ -10,19 +10,18 @@ constexpr Key<LayerCommon> kCommonKeys[] = {
     {"dontloadscales", &LayerCommon::dontloadscales, 0, 1, "a weights file holds no scales, means and variances for this layer"},
     {"train_only_bn", &LayerCommon::train_only_bn, 0, 1, "1: of this layer and all before it only the running statistics of the normalization move"},
     {"learning_rate", &LayerCommon::learning_rate, 0, 1e6, "factor on the learning rate of this layer"},
-};
-
-constexpr ForeignKey kCommonForeign[] = {
-    {"clip", "0", false, "weight clipping is not built yet: trained without it"},
-    {"dont_update", "0", false, "not built yet: the layer is updated from the start"},
-    {"burnin_update", "0", false, "not built yet: the layer is updated from the start"},
+    {"clip", &LayerCommon::clip, 0, 1e9, "above 0: after each update the layer's weights (not biases and scales) are held between -clip and clip"},
+    {"dont_update", &LayerCommon::dont_update, 0, 1e9,
+     "N > 0: the first N iterations leave this layer's parameters as they are (running statistics move, gradients flow on)"},
+    {"burnin_update", &LayerCommon::burnin_update, 0, 1e9, "N > 0: this layer's parameters stay as they are before iteration N x burn_in"},
+    {"grad_centr", &LayerCommon::grad_centr, 0, 1,
+     "1: gradient centralization: from the gradient of each filter its mean is taken; of normalized layers with more than one weight a filter"},
 };
 
 }  // namespace
 
 Layer::Layer(const Section& section, int index, Problems& problems)
     : section_(section), index_(index), common_(bind<LayerCommon>(section, kCommonKeys, problems)) {
-  bind_foreign(section, kCommonForeign, problems);
   section_.known = section.known;
 }
 

@@ -30,6 +30,10 @@ struct LayerCommon {
   bool dontload = false;        // the weights file holds nothing for this layer
   bool dontloadscales = false;  // ... no scales, means, variances
   float learning_rate = 1;      // factor on the global rate
+  float clip = 0;               // > 0: weights are held in [-clip, clip]
+  int dont_update = 0;          // the first so many iterations leave the parameters alone
+  float burnin_update = 0;      // ... so many times burn_in
+  bool grad_centr = false;      // the mean of a filter's gradient is taken from it
 };
 
 class Layer {

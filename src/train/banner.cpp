@@ -60,7 +60,10 @@ std::string batch_text(const RunFacts& f) {
 
 std::string rate_text(const NetSpec& net) {
   return concat("learning rate: ", net.burn_in > 0 ? concat("burn-in of ", net.burn_in, " updates up to ") : "", real(net.learning_rate), ", ",
-                policy_text(net), "; momentum ", real(net.momentum), ", decay ", real(net.decay));
+                policy_text(net), "; ",
+                net.adam ? concat("Adam, B1 ", real(net.beta1), ", B2 ", real(net.beta2), ", eps ", real(net.adam_eps))
+                         : concat("momentum ", real(net.momentum)),
+                ", decay ", real(net.decay));
 }
 
 std::string size_text(const RunFacts& f) {
@@ -116,7 +119,8 @@ std::vector<std::string> banner(const RunFacts& f) {
   lines.push_back(batch_text(f));
   lines.push_back(rate_text(net));
   lines.push_back(concat("memory: about ", mib(m.total()), " (activations ", mib(m.arena), ", ", mib(f.plan.everything_live),
-                         " without reuse; parameters, gradients, momentum ", mib(m.parameters + m.gradients + m.momentum), "; batches ",
+                         " without reuse; parameters, gradients, momentum", m.averages > 0 ? ", averages " : " ",
+                         mib(m.parameters + m.gradients + m.momentum + m.averages), "; batches ",
                          mib(m.batches), ")"));
   const Frozen frozen = f.network.frozen(f.start);
   if (frozen.layers > 0) lines.push_back(concat("frozen: layers 0 to ", frozen.layers - 1));

@@ -1,16 +1,31 @@
 #include "train/batch_schedule.h"
 
-namespace dn {
+#include <algorithm>
 
-std::vector<BatchStep> batch_schedule(const NetSpec& net) {
+namespace dn {
+namespace {
+
+constexpr double kShare = .8;  // of the pixels of the largest mini-batch
+
+}  // namespace
+
+std::vector<BatchStep> batch_schedule(const NetSpec& net, int parts) {
   std::vector<BatchStep> steps;
-  const int parts = net.parts();
   const bool two = net.norm.two_forwards();
   for (int m = 0; m < parts && two; ++m) steps.push_back({m, Pass::Stage::gather, false, Write::none});
   for (int i = 0; i < parts; ++i)
     steps.push_back({net.norm.backward_from_last() ? parts - 1 - i : i, two ? Pass::Stage::finish : Pass::Stage::only, true,
                      i == 0 ? Write::overwrite : Write::accumulate});
   return steps;
+}
+
+int mini_batch_at(const NetSpec& net, NetSize size, NetSize largest) {
+  const int ordinary = net.mini_batch();
+  if (!net.dynamic_minibatch) return ordinary;
+  const auto pixels = [](NetSize s) { return static_cast<double>(s.width) * s.height; };
+  int images = static_cast<int>(std::clamp(kShare * ordinary * pixels(largest) / pixels(size), static_cast<double>(ordinary), static_cast<double>(net.batch)));
+  while (net.batch % images != 0) --images;  // ends at the ordinary mini-batch at the latest
+  return images;
 }
 
 }  // namespace dn

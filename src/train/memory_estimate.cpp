@@ -30,6 +30,8 @@ MemoryEstimate estimate_training(const Network& network, const PlanReport& plan,
   MemoryEstimate m;
   m.arena = plan.arena_bytes;
   m.parameters = m.gradients = m.momentum = network.params().count() * sizeof(float);
+  if (network.spec().adam) m.momentum *= 2;
+  if (network.spec().ema_alpha > 0) m.averages = m.parameters;
   m.packed = plan.kernel_bytes;
   m.batches = network.input(network.spec().batch, width, height).count() * sizeof(float) * static_cast<size_t>(1 + loader_prefetch);
   m.process = kProcess;

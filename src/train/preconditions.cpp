@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "nn/detection.h"
 #include "nn/norm.h"
 #include "train/trainer.h"
 
@@ -33,6 +34,8 @@ void check_batch(const Network& network) {
          " batch = 1: nothing can be trained on one image per update (left from testing?); expected for example batch = 64 and "
          "subdivisions = 16");
   if (net.batch < 8) log::warn(concat(net_line(network), " batch = ", net.batch, ": updates from so few images are noisy; 64 is usual"));
+  if (net.dynamic_minibatch && network.heads().back()->random() == 0)
+    log::warn(concat(net_line(network), " dynamic_minibatch = 1: changes nothing: without random = 1 in the last head all inputs have one size"));
   if (net.mini_batch() < 4 && has_batch_statistics(network))
     log::warn(concat(net_line(network), " batch / subdivisions = ", net.mini_batch(),
                      ": batch normalization takes its statistics from that many images; 4 or more work better"));

@@ -1,6 +1,6 @@
 // Which weights files a run leaves behind, and when: NAME_last (every savelast iterations), NAME_<iteration> (every saveweights), NAME_best
-// (best mAP so far), NAME_final. NAME is the cfg's base name without its last extension. They are .weights where that format can express the network,
-// else .safetensors.
+// (best mAP so far), NAME_final; and NAME_ema, the averages of the weights, whenever one of the others but the best is written (ema_alpha, second half
+// of the run). NAME is the cfg's base name without its last extension. They are .weights where that format can express the network, else .safetensors.
 #pragma once
 
 #include <cstdint>

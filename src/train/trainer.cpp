@@ -12,7 +12,9 @@
 #include "train/batch_schedule.h"
 #include "train/precise_statistics.h"
 #include "train/schedule.h"
+#include "train/similar_filters.h"
 #include "train/stop_signal.h"
+#include "train/update_rules.h"
 
 namespace dn {
 namespace {
@@ -26,12 +28,6 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 fs::path train_list(const DataFile& data) {
   if (data.train.empty()) fail(data.file, ": train is missing: expected the path of a list of images");
   return resolve_path(data.train, data.file);
-}
-
-std::vector<float> layer_scales(const Network& network) {
-  std::vector<float> scales;
-  for (const auto& layer : network.layers()) scales.push_back(layer->common().learning_rate);
-  return scales;
 }
 
 LossReport& operator+=(LossReport& a, const LossReport& b) {
@@ -103,8 +99,9 @@ Trainer::Trainer(const TrainOptions& options)
   if (!history_.average_loss.empty()) average_.start_from(history_.average_loss.back().value);
   network_.params().allocate_grads();
   const NetSpec& net = network_.spec();
-  optimizer_ =
-      std::make_unique<Optimizer>(network_.params(), OptimizerOptions{net.momentum, net.decay, net.batch, layer_scales(network_), device_.threads()});
+  optimizer_ = std::make_unique<Optimizer>(network_.params(), optimizer_options(network_, device_.threads()));
+  if (net.ema_alpha > 0)
+    averages_ = std::make_unique<WeightAverage>(network_.params(), net.ema_alpha, net.max_batches, iteration_, device_.threads());
   reserve();
 }
 
@@ -132,14 +129,21 @@ std::unique_ptr<PreciseStatistics> Trainer::precise_statistics() {
   return std::make_unique<PreciseStatistics>(network_, plan(), images_, loader_options(network_, options_));
 }
 
-Plan& Trainer::plan() { return plans_.training(resizer_.at(iteration_), network_.spec().mini_batch(), network_.frozen(iteration_)); }
+std::unique_ptr<WeightAverage::InPlace> Trainer::averaged_weights() {
+  if (!averages_ || !averages_->started()) return nullptr;
+  return std::make_unique<WeightAverage::InPlace>(*averages_);
+}
+
+int Trainer::mini_batch() const { return mini_batch_at(network_.spec(), resizer_.at(iteration_), resizer_.largest()); }
+
+Plan& Trainer::plan() { return plans_.training(resizer_.at(iteration_), mini_batch(), network_.frozen(iteration_)); }
 
 // Memory is taken before hours have gone by: by the plan of the first iteration, in a fresh run of the largest input; before it, where layers thaw in the
 // course of the run, the plan that trains them all is made, to see that it fits.
 void Trainer::reserve() {
   const Frozen last = network_.frozen(network_.spec().max_batches);
   if (last != network_.frozen(iteration_)) {
-    largest_ = plans_.training(resizer_.at(iteration_), network_.spec().mini_batch(), last).report();
+    largest_ = plans_.training(resizer_.at(iteration_), mini_batch(), last).report();
     plans_.clear();
   }
   const PlanReport& first = plan().report();
@@ -172,7 +176,9 @@ int Trainer::run() {
       IterationNumbers numbers = step(plan, batch);
       record(numbers);
       note_bad_samples();
-      for (const fs::path& file : snapshots_->maybe(iteration_)) metrics_->write("save", {{"iteration", iteration_}, {"file", file.string()}});
+      const std::vector<fs::path> saved = snapshots_->maybe(iteration_);
+      for (const fs::path& file : saved) metrics_->write("save", {{"iteration", iteration_}, {"file", file.string()}});
+      if (!saved.empty()) save_averages();
       if (validation_ && !StopSignal::received() && map_cadence_.due(iteration_)) evaluate();
       if (iteration_ % kChartPeriod == 0) chart_.draw();
     }
@@ -198,33 +204,52 @@ IterationNumbers Trainer::step(Plan& plan, const Batch& batch) {
   // The rate counts updates including this one, as the family does: the first is rate(1).
   numbers.iteration = iteration_ + 1;
   numbers.rate = rate(net, numbers.iteration, options_.seed);
-  const UpdateReport update = optimizer_->update(numbers.rate, network_.frozen(iteration_).parameters);
+  const int frozen = std::max(network_.frozen(iteration_).parameters, network_.statistics_only_layers());
+  const UpdateReport update = optimizer_->update(numbers.rate, frozen, numbers.iteration);
   numbers.gradient_norm = update.gradient_norm;
   numbers.skipped = !update.applied;
   if (!update.applied) give_up_if_diverged(update);
   ++iteration_;
+  after_update(frozen);
   numbers.average_loss = average_.update(numbers.loss);
   numbers.images = iteration_ * net.batch;
   numbers.seconds = seconds_since(start);
   return numbers;
 }
 
+void Trainer::after_update(int frozen_layers) {
+  const NetSpec& net = network_.spec();
+  if (averages_ && averages_->update(iteration_))
+    log::say(concat(" Training goes on from the averages of the weights (ema_alpha = ", net.ema_alpha, ")"));
+  if (!similar_filters_due(net, iteration_)) return;
+  for (const RenewedFilter& f : renew_similar_filters(network_, *optimizer_, iteration_, options_.seed, frozen_layers, device_.threads()))
+    log::say(concat(" layer ", f.layer, ": filter ", f.filter, " starts anew, its cosine with filter ", f.like, " was ", fixed(f.cosine, 2)));
+}
+
+// Beside the weights that were just saved, as NAME_ema.
+void Trainer::save_averages() {
+  const auto averaged = averaged_weights();
+  if (averaged && snapshots_->try_save("ema", iteration_))
+    metrics_->write("save", {{"iteration", iteration_}, {"file", snapshots_->file("ema").string()}});
+}
+
 void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers) {
   const NetSpec& net = network_.spec();
-  const auto mini_batch = static_cast<size_t>(net.mini_batch());
+  const auto mini_batch = static_cast<size_t>(plan.input_shape().n);
+  const int parts = net.batch / plan.input_shape().n;
   const size_t image = plan.input_shape().per_image();
   std::vector<int> losses;
   for (const auto& layer : network_.layers())
     if (layer->has_loss()) losses.push_back(layer->index());
   for (const int layer : losses) numbers.heads.push_back({layer, {}});
-  for (const BatchStep& work : batch_schedule(net)) {
+  for (const BatchStep& work : batch_schedule(net, parts)) {
     const size_t first = static_cast<size_t>(work.mini_batch) * mini_batch;
     Pass pass;
     pass.training = true;
     pass.stage = work.stage;
     pass.param_grads = work.param_grads;
     pass.micro_step = work.mini_batch;
-    pass.micro_steps = net.parts();
+    pass.micro_steps = parts;
     pass.iteration = static_cast<uint64_t>(iteration_);
     pass.seed = options_.seed;
     pass.first_image = first;
@@ -289,6 +314,7 @@ void Trainer::note_bad_samples() {
 
 void Trainer::evaluate() {
   const auto start = Clock::now();
+  const auto averaged = averaged_weights();   // what is measured is what is saved as best
   const auto precise = precise_statistics();
   const std::optional<MapReport> result = validation_->run(network_, device_);
   if (!result) return;  // interrupted
@@ -311,10 +337,16 @@ int Trainer::finish(int signal) {
   chart_.draw();
   if (signal != 0) {
     const fs::path file = snapshots_->save("last", iteration_);
+    save_averages();
     metrics_->write("end", {{"iteration", iteration_}, {"reason", concat("signal ", signal)}});
     log::say(concat("stopped after iteration ", iteration_, " by a signal; go on with: darknet detector train ", options_.data.string(), " ",
                     options_.cfg.string(), " ", file.string(), options_.map ? " -map" : ""));
     return 128 + signal;
+  }
+  if (const auto averaged = averaged_weights()) {
+    const auto precise = precise_statistics();
+    snapshots_->save("ema", iteration_);
+    metrics_->write("save", {{"iteration", iteration_}, {"file", snapshots_->file("ema").string()}});
   }
   const auto precise = precise_statistics();
   const fs::path file = snapshots_->save("final", iteration_);

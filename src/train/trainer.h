@@ -17,6 +17,7 @@
 #include "train/run_chart.h"
 #include "train/snapshots.h"
 #include "train/validation.h"
+#include "train/weight_average.h"
 #include "train/weights_file.h"
 
 namespace dn {
@@ -79,7 +80,11 @@ class Trainer {
   void reserve();
   void announce();
   Plan& plan();   // of this iteration
+  int mini_batch() const;   // of this iteration
   std::unique_ptr<PreciseStatistics> precise_statistics();   // null without precise_bn
+  std::unique_ptr<WeightAverage::InPlace> averaged_weights();   // null as long as there are no averages
+  void after_update(int frozen_layers);
+  void save_averages();
   IterationNumbers step(Plan& plan, const Batch& batch);
   void forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers);
   void give_up_if_diverged(const UpdateReport& update) const;
@@ -101,6 +106,7 @@ class Trainer {
   std::unique_ptr<Snapshots> snapshots_;
   std::unique_ptr<MetricsFile> metrics_;
   std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<WeightAverage> averages_;   // null without ema_alpha
   std::unique_ptr<Loader> loader_;
   RunHistory history_;
   RunChart chart_;

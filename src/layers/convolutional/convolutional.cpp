@@ -34,7 +34,6 @@ constexpr ForeignKey kForeign[] = {
     {"stretch", "0", false, "every filter learns for itself; the family ties deformed copies to each other in training, and infers as this program does"},
     {"stretch_sway", "0", false, "every filter learns for itself; the family ties deformed copies to each other in training, and infers as this program does"},
     {"angle", "*"},   // of rotate and its like, which speak for it
-    {"grad_centr", "0", false, "gradient centralization is not built: trained without it"},
     {"reverse", "0", false, "inverted gradients, an experiment of the family's GPU code, are not built: trained with the true ones"},
     {"coordconv", "0", true, "the family's own writes its coordinates to wrong places, so no trained network can be computed again"},
     {"flipped", "0", true, "the family transposes these weights when it loads a file and not when it saves one, so their order is not known"},
