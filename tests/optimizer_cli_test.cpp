@@ -36,21 +36,21 @@ TEST_F(OptimizerCli, adam_trains_reproducibly_and_says_so) {
   const std::string cfg = tiny_cfg(5, "adam=1\nB1=.9\nB2=.99\neps=1e-5\n");
   const Finished result = train("adam", cfg);
   EXPECT_NE(result.out.find("Adam, B1 0.9, B2 0.99"), std::string::npos) << result.out;
-  EXPECT_EQ(result.err.find("adam"), std::string::npos) << result.err;
+  EXPECT_EQ(result.err.find("[net] adam"), std::string::npos) << result.err;
   const std::string bytes = read_text(snapshot("adam", "final"));
   train("adam", cfg);
-  EXPECT_EQ(read_text(snapshot("adam", "final")), bytes);
+  EXPECT_TRUE(read_text(snapshot("adam", "final")) == bytes);
   train("adam", tiny_cfg(5));
-  EXPECT_NE(read_text(snapshot("adam", "final")), bytes);
+  EXPECT_TRUE(read_text(snapshot("adam", "final")) != bytes);
 }
 
 TEST_F(OptimizerCli, averages_are_written_measured_and_gone_on_from) {
   const Finished result = train("mean", tiny_cfg(12, "ema_alpha=.5\nprecise_bn=2\n"), {"-map"});
   EXPECT_NE(result.out.find("goes on from the averages"), std::string::npos) << result.out;
   ASSERT_TRUE(fs::exists(snapshot("mean", "ema")));
-  EXPECT_NE(read_text(snapshot("mean", "ema")), read_text(snapshot("mean", "final")));
+  EXPECT_TRUE(read_text(snapshot("mean", "ema")) != read_text(snapshot("mean", "final")));
   // Measured at the end, on the averages: the best is what was measured.
-  EXPECT_EQ(read_text(snapshot("mean", "best")), read_text(snapshot("mean", "ema")));
+  EXPECT_TRUE(read_text(snapshot("mean", "best")) == read_text(snapshot("mean", "ema")));
   const Finished map = run({"detector", "map", "set/synth.data", "mean.cfg", "set/backup/mean_ema.weights"});
   EXPECT_EQ(map.code, 0) << map.err;
   const auto accuracy = [](const std::string& text) {
@@ -58,11 +58,14 @@ TEST_F(OptimizerCli, averages_are_written_measured_and_gone_on_from) {
     return std::regex_search(text, found, std::regex("\\(mAP@0.50\\) = ([0-9.]+)")) ? found[1].str() : std::string("none");
   };
   EXPECT_EQ(accuracy(map.out), accuracy(result.out));
-  // The averages are weights like any others, and a run goes on from them or from the last ones.
-  for (const char* suffix : {"ema", "final"}) {
-    const Finished more = train("mean", tiny_cfg(24, "ema_alpha=.5\n"), {concat("set/backup/mean_", suffix, ".weights")});
+  // The averages are weights like any others: a run goes on from them as from the last ones, and averages anew.
+  for (const std::string suffix : {"ema", "final"}) {
+    const std::string name = "mean_from_" + suffix, weights = name + ".weights";
+    fs::copy_file(snapshot("mean", suffix), file(weights));
+    const Finished more = train(name, tiny_cfg(24, "ema_alpha=.5\n"), {weights});
     EXPECT_NE(more.out.find("going on after iteration 12"), std::string::npos) << more.out;
     EXPECT_NE(more.out.find("goes on from the averages"), std::string::npos) << more.out;
+    EXPECT_TRUE(fs::exists(snapshot(name, "ema")));
   }
 }
 
@@ -80,7 +83,7 @@ TEST_F(OptimizerCli, evaluation_of_averages_changes_nothing) {
   train("watched", cfg);
   const std::string bytes = read_text(snapshot("watched", "final"));
   train("watched", cfg, {"-map"});
-  EXPECT_EQ(read_text(snapshot("watched", "final")), bytes);
+  EXPECT_TRUE(read_text(snapshot("watched", "final")) == bytes);
 }
 
 TEST_F(OptimizerCli, keys_of_layers) {
@@ -112,7 +115,7 @@ TEST_F(OptimizerCli, keys_of_layers) {
   for (const float w : values("keys", "final", 0, "weights")) EXPECT_LE(std::abs(w), .01f);
   for (const char* keys : {"grad_centr=1\n", "learning_rate=.5\n"}) {
     train("keys", with(keys, 1));
-    EXPECT_NE(read_text(snapshot("keys", "final")), plain) << keys;
+    EXPECT_TRUE(read_text(snapshot("keys", "final")) != plain) << keys;
   }
 }
 
@@ -125,21 +128,23 @@ TEST_F(OptimizerCli, similar_filters_start_anew) {
   const Finished result = train("alike", cfg);
   EXPECT_NE(result.out.find(" layer 4: filter "), std::string::npos) << result.out;
   const std::string bytes = read_text(snapshot("alike", "final"));
-  train("alike", cfg, {"-threads", "1"});
-  EXPECT_EQ(read_text(snapshot("alike", "final")), bytes);
+  train("alike", cfg);
+  EXPECT_TRUE(read_text(snapshot("alike", "final")) == bytes);
 }
 
 TEST_F(OptimizerCli, mini_batches_follow_the_size) {
   const std::string net = "dynamic_minibatch=1\n";
   const Finished alone = train("parts", tiny_cfg(3, net));
   EXPECT_NE(alone.err.find("dynamic_minibatch = 1: changes nothing"), std::string::npos) << alone.err;
-  std::string cfg = tiny_cfg(130, net, "random=1\n");
+  std::string cfg = tiny_cfg(131, net, "random=1\n");  // 32 x 32 to 64 x 64; from iteration 40 on the largest
   cfg = std::regex_replace(cfg, std::regex("subdivisions=2"), "subdivisions=4");
+  cfg = std::regex_replace(cfg, std::regex("=64\n"), "=32\n");
   const Finished result = train("parts", cfg);
   EXPECT_EQ(result.err.find("dynamic_minibatch"), std::string::npos) << result.err;
+  EXPECT_NE(result.out.find("in mini-batches of 1 to 2 images"), std::string::npos) << result.out;
   const std::string bytes = read_text(snapshot("parts", "final"));
   train("parts", std::regex_replace(cfg, std::regex("dynamic_minibatch=1\n"), ""));
-  EXPECT_NE(read_text(snapshot("parts", "final")), bytes);  // smaller inputs met larger mini-batches
+  EXPECT_TRUE(read_text(snapshot("parts", "final")) != bytes);  // smaller inputs met larger mini-batches
 }
 
 }  // namespace

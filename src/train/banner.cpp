@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "train/batch_schedule.h"
 #include "train/memory_estimate.h"
 #include "train/schedule.h"
 
@@ -71,7 +72,8 @@ std::string size_text(const RunFacts& f) {
   if (!f.resizer.active()) return concat("input: ", net.width, " x ", net.height, " x ", net.channels);
   const NetSize low = f.resizer.smallest(), high = f.resizer.largest();
   return concat("input: ", net.width, " x ", net.height, " x ", net.channels, "; random=1: every 10 iterations another size between ", low.width,
-                " x ", low.height, " and ", high.width, " x ", high.height);
+                " x ", low.height, " and ", high.width, " x ", high.height,
+                net.dynamic_minibatch ? concat(", in mini-batches of ", net.mini_batch(), " to ", mini_batch_at(net, low, high), " images") : "");
 }
 
 double parameters(const RunFacts& f) {

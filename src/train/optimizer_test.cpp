@@ -96,7 +96,8 @@ TEST(optimizer, adam_matches_the_family_over_many_steps) {
   OptimizerOptions options{.9, .02, 16, {{1}, {.5f}, {2}}, 2};
   options.adam = AdamOptions{.8, .99, 1e-4};
   Optimizer optimizer(params, options);
-  AdamReference reference{{params.values().begin(), params.values().end()}, std::vector<double>(params.count(), 0), std::vector<double>(params.count(), 0)};
+  AdamReference reference{
+      {params.values().begin(), params.values().end()}, std::vector<double>(params.count(), 0), std::vector<double>(params.count(), 0)};
   int t[3] = {0, 0, 0};
   for (int step = 0; step < 40; ++step) {
     random_gradients(params, static_cast<uint64_t>(step));
@@ -198,7 +199,8 @@ TEST(optimizer, centralized_gradients_have_no_mean) {
     for (size_t i = 0; i < 18; ++i) mean += static_cast<double>(g[at + f * 18 + i]) / 18;
     ASSERT_GT(std::abs(mean), .01);
     for (size_t i = at + f * 18; i < at + f * 18 + 18; ++i)
-      EXPECT_NEAR(static_cast<double>(params.values()[i]), static_cast<double>(w[i]) - .25 * (static_cast<double>(g[i]) - mean + .2 * static_cast<double>(w[i])), 1e-6);
+      EXPECT_NEAR(static_cast<double>(params.values()[i]),
+                  static_cast<double>(w[i]) - .25 * (static_cast<double>(g[i]) - mean + .2 * static_cast<double>(w[i])), 1e-6);
   }
   for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(params.values()[i], w[i] - .25f * g[i], 1e-6f);
   for (size_t i = params.segments()[2].offset, end = i + 4; i < end; ++i) EXPECT_NEAR(params.values()[i], w[i] - .25f * (g[i] + .2f * w[i]), 1e-6f);

@@ -17,7 +17,8 @@ struct RenewedFilter {
 };
 
 // In layer order. Depends on the weights, seed and iteration only. Layers below `frozen_layers` are left alone.
-std::vector<RenewedFilter> renew_similar_filters(Network& network, Optimizer& optimizer, int64_t iteration, uint64_t seed, int frozen_layers, int threads);
+std::vector<RenewedFilter> renew_similar_filters(Network& network, Optimizer& optimizer, int64_t iteration, uint64_t seed, int frozen_layers,
+                                                 int threads);
 
 // Is it time? Every `frequency` iterations of the first three quarters.
 bool similar_filters_due(const NetSpec& net, int64_t iteration);

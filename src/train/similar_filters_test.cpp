@@ -10,8 +10,9 @@ namespace {
 
 Network network() {
   const std::string conv = "[convolutional]\nbatch_normalize=1\nsize=3\npad=1\nactivation=leaky\nfilters=";
-  Network net = Network::from_text(concat("[net]\nbatch=4\nwidth=32\nheight=32\nmax_batches=100\nweights_reject_freq=10\n", conv, "9\n", conv, "9\n", conv, "33\n",
-                                          "[convolutional]\nsize=1\nfilters=33\nactivation=linear\n[yolo]\nmask=0,1,2\nanchors=8,8, 16,16, 32,32\nclasses=6\nnum=3\n"));
+  Network net = Network::from_text(
+      concat("[net]\nbatch=4\nwidth=32\nheight=32\nmax_batches=100\nweights_reject_freq=10\n", conv, "9\n", conv, "9\n", conv, "33\n",
+             "[convolutional]\nsize=1\nfilters=33\nactivation=linear\n[yolo]\nmask=0,1,2\nanchors=8,8, 16,16, 32,32\nclasses=6\nnum=3\n"));
   net.params().initialize(1);
   return net;
 }

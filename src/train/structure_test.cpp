@@ -36,10 +36,10 @@ TEST(structure, comments_training_and_spelling_do_not_count) {
   } cases[] = {
       {"[net]", "# a comment\n[net]"},
       {"max_batches=10", "max_batches=500"},
-      {"learning_rate=.001", "learning_rate=.1\nmomentum=.5\nburn_in=7\npolicy=step\nstep=3\nscale=.2"},
+      {"learning_rate=.001", "learning_rate=.1\nadam=1\nema_alpha=.5\nburn_in=7\npolicy=step\nstep=3\nscale=.2"},
       {"batch=4", "batch=8\nsubdivisions=2"},
       {"width=64\nheight=64", "width=96\nheight=32"},
-      {"filters=8\n", "filters=8\nlearning_rate=.5\nstopbackward=1\ndontload=1\n"},
+      {"filters=8\n", "filters=8\nlearning_rate=.5\nstopbackward=1\ndontload=1\nclip=3\ndont_update=5\nburnin_update=2\ngrad_centr=1\n"},
       {"batch_normalize=1", "batch_normalize=2"},
       {"batch_normalize=1", "batch_normalize=1\nnorm_momentum=.1\nnorm_frozen=stats"},
       {"size=3\nstride=2", "stride = 2.0\nsize= 3"},

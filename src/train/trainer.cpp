@@ -315,6 +315,7 @@ void Trainer::note_bad_samples() {
 void Trainer::evaluate() {
   const auto start = Clock::now();
   const auto averaged = averaged_weights();   // what is measured is what is saved as best
+  if (averaged) log::say(" of the averages of the weights (ema_alpha):");
   const auto precise = precise_statistics();
   const std::optional<MapReport> result = validation_->run(network_, device_);
   if (!result) return;  // interrupted
@@ -372,6 +373,7 @@ void Trainer::summarize() const {
                     snapshots_->file("best").string()));
   else
     log::say(concat("the trained network: ", snapshots_->file("final").string(), " (train with -map to know which snapshot is best)"));
+  if (averages_ && averages_->started()) log::say(concat("the averages of the weights: ", snapshots_->file("ema").string()));
   log::say(concat("chart: ", chart_.file().string(), ", numbers: ", metrics_->path().string()));
 }
 

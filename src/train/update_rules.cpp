@@ -18,6 +18,8 @@ bool has_filters(const std::vector<const ParamSegment*>& params) {
   });
 }
 
+bool normalized(const Layer& layer) { return layer.normalization() && layer.normalization()->any(); }
+
 // A frozen or untrained layer needs no word: the keys are about what is trained of it.
 void warn_of_idle_keys(const Layer& layer, const std::vector<const ParamSegment*>& params, const NetSpec& net) {
   const LayerCommon& keys = layer.common();
@@ -31,7 +33,7 @@ void warn_of_idle_keys(const Layer& layer, const std::vector<const ParamSegment*
     warn(layer, "burnin_update", "[net] has no burn_in");
   }
   if (!keys.grad_centr) return;
-  if (!layer.normalization())
+  if (!normalized(layer))
     warn(layer, "grad_centr", "the layer is not normalized");
   else if (!has_filters(params))
     warn(layer, "grad_centr", "no filter has more than one weight");
@@ -49,7 +51,7 @@ OptimizerOptions optimizer_options(const Network& network, int threads) {
     const auto after_burn_in = static_cast<int64_t>(std::ceil(static_cast<double>(keys.burnin_update) * net.burn_in));
     const int64_t frozen = keys.dont_update;
     options.layers.push_back(
-        {keys.learning_rate, keys.clip, keys.grad_centr && layer->normalization(), std::max(frozen > 0 ? frozen + 1 : 0, after_burn_in)});
+        {keys.learning_rate, keys.clip, keys.grad_centr && normalized(*layer), std::max(frozen > 0 ? frozen + 1 : 0, after_burn_in)});
   }
   return options;
 }

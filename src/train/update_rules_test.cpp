@@ -22,8 +22,8 @@ std::string said_about(const Network& network) {
 }
 
 TEST(update_rules, come_from_the_cfg) {
-  const Network net = network("adam=1\nB1=.8\nB2=.98\neps=1e-5\ndecay=.01\nburn_in=30\n", "learning_rate=.5\nclip=2\ngrad_centr=1\ndont_update=7\n", "",
-                              "burnin_update=1.5\n");
+  const Network net = network("adam=1\nB1=.8\nB2=.98\neps=1e-5\ndecay=.01\nburn_in=30\n", "learning_rate=.5\nclip=2\ngrad_centr=1\ndont_update=7\n",
+                              "", "burnin_update=1.5\n");
   const OptimizerOptions options = optimizer_options(net, 3);
   ASSERT_TRUE(options.adam.has_value());
   EXPECT_EQ(options.adam->beta1, .8);

@@ -62,8 +62,8 @@ TEST(weight_average, when_it_takes_over) {
   EXPECT_EQ(WeightAverage(params, .9, 500000, 0, 1).takes_over(), 499000);  // the family's
   EXPECT_EQ(WeightAverage(params, .9, 4000, 0, 1).takes_over(), 3000);
   EXPECT_EQ(WeightAverage(params, .9, 1500, 0, 1).takes_over(), 1125);  // max_batches - 1000 would be before its beginning
-  WeightAverage later(params, .9, 40, 35, 1);                          // a run that goes on behind it
-  WeightAverage shortly(params, .9, 40, 29, 1);                        // and one before it
+  WeightAverage later(params, .9, 40, 35, 1);                           // a run that goes on behind it
+  WeightAverage shortly(params, .9, 40, 29, 1);                         // and one before it
   for (int64_t iteration = 36; iteration <= 40; ++iteration) EXPECT_FALSE(later.update(iteration));
   EXPECT_TRUE(later.started());
   EXPECT_TRUE(shortly.update(30));
