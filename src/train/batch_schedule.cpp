@@ -21,7 +21,7 @@ std::vector<BatchStep> batch_schedule(const NetSpec& net, int parts) {
 
 int mini_batch_at(const NetSpec& net, NetSize size, NetSize largest) {
   const int ordinary = net.mini_batch();
-  if (!net.dynamic_minibatch) return ordinary;
+  if (!net.dynamic_minibatch || net.time_steps > 1) return ordinary;
   const auto pixels = [](NetSize s) { return static_cast<double>(s.width) * s.height; };
   int images = static_cast<int>(std::clamp(kShare * ordinary * pixels(largest) / pixels(size), static_cast<double>(ordinary), static_cast<double>(net.batch)));
   while (net.batch % images != 0) --images;  // ends at the ordinary mini-batch at the latest

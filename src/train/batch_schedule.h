@@ -22,7 +22,8 @@ std::vector<BatchStep> batch_schedule(const NetSpec& net, int parts);
 inline std::vector<BatchStep> batch_schedule(const NetSpec& net) { return batch_schedule(net, net.parts()); }
 
 // Images of a mini-batch at `size`. With dynamic_minibatch the largest divisor of batch whose pixels are at most 0.8 of those of an ordinary
-// mini-batch at the `largest` size, and not below the ordinary one. (The family enlarges the batch of the update with it; here that stays.)
+// mini-batch at the `largest` size, and not below the ordinary one; mini-batches of sequences stay as they are. (The family enlarges the batch of
+// the update with it; here that stays.)
 int mini_batch_at(const NetSpec& net, NetSize size, NetSize largest);
 
 }  // namespace dn

@@ -36,6 +36,8 @@ void check_batch(const Network& network) {
   if (net.batch < 8) log::warn(concat(net_line(network), " batch = ", net.batch, ": updates from so few images are noisy; 64 is usual"));
   if (net.dynamic_minibatch && network.heads().back()->random() == 0)
     log::warn(concat(net_line(network), " dynamic_minibatch = 1: changes nothing: without random = 1 in the last head all inputs have one size"));
+  else if (net.dynamic_minibatch && net.time_steps > 1)
+    log::warn(concat(net_line(network), " dynamic_minibatch = 1: changes nothing: mini-batches of sequences keep their size"));
   if (net.mini_batch() < 4 && has_batch_statistics(network))
     log::warn(concat(net_line(network), " batch / subdivisions = ", net.mini_batch(),
                      ": batch normalization takes its statistics from that many images; 4 or more work better"));

@@ -64,6 +64,9 @@ TEST(update_rules, mini_batches_grow_where_inputs_are_small) {
   EXPECT_EQ(mini_batch_at(net, {320, 320}, largest), 8);   // .8 x 14.4: 11, of the divisors of 48: 8
   EXPECT_EQ(mini_batch_at(net, {256, 320}, largest), 12);  // 14
   EXPECT_EQ(mini_batch_at(net, {32, 32}, largest), 48);    // at most the batch
+  net.time_steps = 2;
+  EXPECT_EQ(mini_batch_at(net, {32, 32}, largest), 4);
+  net.time_steps = 1;
   net.norm.scope = "batch";
   EXPECT_EQ(mini_batch_at(net, {320, 320}, largest), 48);
   const auto steps = batch_schedule(NetSpec{}, 6);
