@@ -204,8 +204,7 @@ IterationNumbers Trainer::step(Plan& plan, const Batch& batch) {
   // The rate counts updates including this one, as the family does: the first is rate(1).
   numbers.iteration = iteration_ + 1;
   numbers.rate = rate(net, numbers.iteration, options_.seed);
-  const int frozen = std::max(network_.frozen(iteration_).parameters, network_.statistics_only_layers());
-  const UpdateReport update = optimizer_->update(numbers.rate, frozen, numbers.iteration);
+  const UpdateReport update = optimizer_->update(numbers.rate, network_.frozen(iteration_).parameters, numbers.iteration);
   numbers.gradient_norm = update.gradient_norm;
   numbers.skipped = !update.applied;
   if (!update.applied) give_up_if_diverged(update);
