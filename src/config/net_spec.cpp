@@ -58,6 +58,16 @@ constexpr Key<NetSpec> kKeys[] = {
     {"exposure", &NetSpec::exposure, .01, 100, "brightness is multiplied or divided by up to this; 1: unchanged"},
     {"letter_box", &NetSpec::letter_box, 0, 0, "keep the aspect of a picture and pad it with gray"},
     {"resize_step", &NetSpec::resize_step, 1, 1024, "random input sizes are multiples of this"},
+    {"equidistant_point", &NetSpec::equidistant_point, 0, kMany,
+     "from this iteration on, gradients of [yolo] smaller than 1.4 x (share of the way to max_batches) x their average are left out; 0: never. "
+     "Averages "
+     "move by 1 % per iteration and belong to all heads"},
+    {"badlabels_rejection_percentage", &NetSpec::badlabels_rejection_percentage, 0, 100,
+     "in the last quarter of max_batches so many percent of the gradients of [yolo], the largest, are left out as those of wrong labels: the "
+     "threshold begins at the average maximum and moves by .01 per iteration"},
+    {"num_sigmas_reject_badlabels", &NetSpec::num_sigmas_reject_badlabels, 0, 1000,
+     "in the last quarter of max_batches gradients of [yolo] above a threshold are left out as those of wrong labels: it sinks from the average "
+     "maximum to average + this x standard deviation; 0: never"},
     {"max_chart_loss", &NetSpec::max_chart_loss, 0, kMany, "top of the chart's loss axis"},
 };
 

@@ -39,6 +39,9 @@ struct NetSpec {
   bool letter_box = false;
   int resize_step = 32;
   double max_chart_loss = 20;
+  // labels that are left out towards the end (nn/label_rejection.h)
+  int equidistant_point = 0;                      // iteration; 0: never
+  double badlabels_rejection_percentage = 0, num_sigmas_reject_badlabels = 0;
   NormKeys norm;   // defaults of the layers
   Section section;  // where it stands, for messages
 

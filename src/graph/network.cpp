@@ -24,6 +24,14 @@ struct Built {
   std::vector<std::unique_ptr<Layer>> layers;
 };
 
+// The keys of [net] that only [yolo] acts on.
+void warn_of_unused_rejection(const Section& net, const Built& built, Problems& problems) {
+  if (std::ranges::any_of(built.layers, [](const auto& layer) { return layer->type() == "yolo"; })) return;
+  for (const std::string_view key : {"equidistant_point", "badlabels_rejection_percentage", "num_sigmas_reject_badlabels"})
+    if (const Entry* entry = net.find(key); entry && parse_real(entry->value) != 0)
+      problems.warning(concat(net.where(*entry), ": only [yolo] leaves labels out, and there is none: no effect"));
+}
+
 Built build(const std::vector<Section>& sections, const std::string& file, Problems& problems) {
   Built out;
   if (sections.empty()) {
@@ -43,6 +51,9 @@ Built build(const std::vector<Section>& sections, const std::string& file, Probl
     out.spec.count_frames();
   else if (const Entry* steps = sections[0].find("time_steps"); steps && out.spec.time_steps > 1)
     problems.warning(concat(sections[0].where(*steps), ": no recurrent layer, every image stands for itself"));
+  if (out.layers.size() + 1 == sections.size())   // indexes are right
+    for (const auto& layer : out.layers) layer->relate(out.layers, problems);
+  warn_of_unused_rejection(sections[0], out, problems);
   std::vector<const NormSpec*> norms;
   for (const auto& layer : out.layers)
     if (layer->normalization()) norms.push_back(layer->normalization());
@@ -102,6 +113,7 @@ Network Network::from_text(std::string_view text, const std::string& file) {
     }
   }
   network.params_.allocate();
+  if (LabelRejection::wanted(network.spec_)) network.rejection_ = std::make_unique<LabelRejection>(network.spec_);
   return network;
 }
 
@@ -124,6 +136,7 @@ std::vector<Shape> Network::output_shapes(const Shape& input) const {
     outputs.push_back(layer->output_shape(in));
     checked_product({static_cast<size_t>(outputs.back().n), static_cast<size_t>(round_up(outputs.back().c, 16)), outputs.back().plane(), sizeof(float)});
   }
+  for (const auto& layer : layers_) layer->check_relations(outputs);
   return outputs;
 }
 

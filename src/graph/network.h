@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/net_spec.h"
+#include "nn/label_rejection.h"
 #include "nn/layer.h"
 #include "nn/param.h"
 
@@ -35,6 +36,7 @@ class Network {
   std::vector<Shape> source_shapes(int layer, const Shape& input, std::span<const Shape> outputs) const;
   ParamStore& params() { return params_; }
   const ParamStore& params() const { return params_; }
+  LabelRejection* rejection() { return rejection_.get(); }   // null without its keys in [net]
   std::vector<const Head*> heads() const;      // in layer order
   std::vector<int> head_layers() const;
   Frozen frozen(int64_t iteration) const;      // never more than at an earlier iteration
@@ -44,6 +46,7 @@ class Network {
   NetSpec spec_;
   std::vector<std::unique_ptr<Layer>> layers_;
   ParamStore params_;
+  std::unique_ptr<LabelRejection> rejection_;
 };
 
 }  // namespace dn

@@ -223,6 +223,7 @@ Step Plan::Impl::make_step(int layer) {
   step.forward_io.dy = gradient_tensor(layer);
   step.forward_io.norm = &net.params().norm_state(layer);
   step.forward_io.loss = &losses[at];
+  step.forward_io.rejection = options.training ? net.rejection() : nullptr;
   step.again_io = step.forward_io;
   step.again_io.y = output_tensor(layer, true);
   step.backward_io = step.again_io;

@@ -72,7 +72,7 @@ class Plan {
   void set_input(const float* images);
   void forward(const Pass& pass);     // all steps in order
   void backward(const Pass& pass);    // all steps in reverse; training plans only
-  Tensor output(int layer) const;     // of heads and the last layer, and with keep_outputs of all: until the next forward, in training until backward
+  Tensor output(int layer) const;     // of heads, their embedding layers and the last layer, and with keep_outputs of all: until the next forward, in training until backward
   Tensor output_gradient(int layer) const;   // null when none; with keep_outputs only
   const LossReport& loss(int layer) const;
   const PlanReport& report() const;

@@ -79,6 +79,16 @@ void sort_candidates(std::vector<Candidate>& candidates) {
 
 }  // namespace
 
+void take_embeddings(const Tensor& output, int image, int anchors, std::span<Detection> detections) {
+  const TensorDesc& desc = output.desc;
+  const int size = desc.shape.c / anchors;
+  for (Detection& d : detections) {
+    const int row = static_cast<int>(d.cell) / desc.shape.w, column = static_cast<int>(d.cell) % desc.shape.w;
+    d.embedding.clear();
+    for (int c = 0; c < size; ++c) d.embedding.push_back(output.at(image, d.anchor * size + c, row, column));
+  }
+}
+
 void suppress(std::vector<Detection>& detections, int classes, float threshold, NmsKind kind, float beta) {
   std::vector<std::vector<Candidate>> by_class(static_cast<size_t>(std::max(0, classes)));
   for (size_t i = 0; i < detections.size(); ++i) {

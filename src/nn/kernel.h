@@ -48,6 +48,8 @@ struct LossReport {
   double class_loss = 0, iou_loss = 0, total_loss = 0;
 };
 
+class LabelRejection;
+
 struct Io {
   std::span<const Tensor> x;
   std::span<const Tensor> dx;              // data is null where Write::none
@@ -57,6 +59,7 @@ struct Io {
   std::span<const ParamView> params;       // in the order of Layer::params
   NormState* norm = nullptr;               // of the layer (ParamStore::norm_state)
   LossReport* loss = nullptr;              // for layers with a loss
+  LabelRejection* rejection = nullptr;     // of the network, for heads that reject labels; null: every label is learnt
 };
 
 namespace comm {

@@ -83,6 +83,10 @@ class Layer {
   virtual const Head* head() const { return nullptr; }
   // Its images are the frames of sequences (NetSpec::frame_place).
   virtual bool recurrent() const { return false; }
+  // Called once all layers are parsed, for relations to layers that it does not read: a loss and the head it learns from.
+  virtual void relate(std::span<const std::unique_ptr<Layer>> /*all*/, Problems&) {}
+  // Throws Error when the outputs of such layers do not fit this one; index = layer.
+  virtual void check_relations(std::span<const Shape> /*outputs*/) const {}
 
  private:
   Section section_;

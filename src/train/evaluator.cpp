@@ -98,8 +98,12 @@ std::vector<ImageDetections> Evaluator::detect(const Prepared& images) {
     if (!result.error.empty()) return;
     result.width = images.frames[i].width;
     result.height = images.frames[i].height;
-    for (size_t h = 0; h < heads.size(); ++h)
+    for (size_t h = 0; h < heads.size(); ++h) {
+      const size_t before = result.detections.size();
       heads[h]->decode(plan_.output(layers[h]), static_cast<int>(i), plan_.input_shape(), options_.threshold, result.detections);
+      if (const int layer = heads[h]->embedding_layer(); options_.embeddings && layer >= 0)
+        take_embeddings(plan_.output(layer), static_cast<int>(i), heads[h]->anchors_per_cell(), std::span(result.detections).subspan(before));
+    }
     keep_probable(result.detections, options_.objectness_only);
     for (Detection& d : result.detections) d.box = to_image(d.box, images.frames[i]);
     if (options_.nms > 0)

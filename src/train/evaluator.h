@@ -17,6 +17,7 @@ struct EvaluatorOptions {
   float nms = .45f;              // overlap above which the weaker of two boxes of a class goes; 0: no suppression
   bool objectness_only = false;  // class probabilities are left out: prob has one entry, the objectness
   bool letter_box = false;
+  bool embeddings = false;       // detections of heads with an embedding layer carry what it says of them
   int decode_threads = 1;
 };
 

@@ -109,9 +109,16 @@ void add_line(RunHistory& history, const nlohmann::json& line, int64_t limit) {
     add(history.rate, "rate");
   }
   if (event == "map") add(history.map, "map");
+  if (event == "rejection")
+    history.rejection = {line.value("maximum", 0.0), line.value("mean", 0.0), line.value("deviation", 0.0), line.value("threshold", 0.0)};
 }
 
 }  // namespace
+
+ordered_json rejection_event(const LabelRejection::State& state, const DeltaSums& batch, int64_t iteration) {
+  return {{"iteration", iteration},       {"maximum", state.maximum}, {"mean", state.mean},        {"deviation", state.deviation},
+          {"threshold", state.threshold}, {"entries", batch.count},   {"left_out", batch.left_out}};
+}
 
 RunHistory read_history(const fs::path& metrics, const std::string& name, int64_t iteration) {
   RunHistory history;

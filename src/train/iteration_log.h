@@ -2,13 +2,15 @@
 //
 //   stdout  ` <it>: <loss>, <avg> avg loss, <rate> rate, <s> seconds, <images> images, <h> hours left`, one line per iteration; on a terminal a live
 //           line is redrawn in place instead and the classic line appears every 100 iterations
-//   file    metrics.jsonl: one object per line, `"event"` says which: start, iteration, map, save, resize, skipped, bad_sample, end
+//   file    metrics.jsonl: one object per line, `"event"` says which: start, iteration, map, save, resize, skipped, bad_sample, rejection, end
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/files.h"
 #include "nn/kernel.h"
+#include "nn/label_rejection.h"
 
 namespace dn {
 
@@ -73,6 +75,8 @@ class MetricsFile {
 };
 
 nlohmann::ordered_json to_json(const IterationNumbers& n);
+// The "rejection" line: what labels are left out by from now on, and how many entries of this batch's gradients were.
+nlohmann::ordered_json rejection_event(const LabelRejection::State& state, const DeltaSums& batch, int64_t iteration);
 
 // What earlier sessions of this run left in metrics.jsonl, up to and including `iteration`: a resumed chart starts with it and _best is not
 // overwritten by a worse first mAP. Lines that do not parse are left out.
@@ -84,6 +88,7 @@ struct RunHistory {
   std::vector<Sample> loss, average_loss, map, rate;
   double best_map = -1;
   int64_t best_iteration = 0;
+  std::optional<LabelRejection::State> rejection;   // after the last of these iterations that has one
 };
 RunHistory read_history(const fs::path& metrics, const std::string& name, int64_t iteration);
 

@@ -49,6 +49,28 @@ TEST(iteration_log, time_left_moves_slowly) {
   EXPECT_EQ(left.update(0, 2), 0);
 }
 
+// What a resumed run goes on with is what the run before had, to the bit; lines beyond the iteration are passed over.
+TEST(iteration_log, rejection_survives_a_resume) {
+  const fs::path path = fs::temp_directory_path() / concat("dn_rejection_", static_cast<int>(::getpid()), ".jsonl");
+  fs::remove(path);
+  const LabelRejection::State state{1.0 / 3, 2.0 / 7, 1e-17 / 3, .51};
+  {
+    MetricsFile file(path, "net");
+    DeltaSums batch;
+    batch.count = 1000;
+    batch.left_out = 20;
+    file.write("rejection", rejection_event({1, 1, 1, 1}, batch, 6));
+    file.write("rejection", rejection_event(state, batch, 7));
+    file.write("rejection", rejection_event({2, 2, 2, 2}, batch, 8));
+  }
+  const RunHistory history = read_history(path, "net", 7);
+  ASSERT_TRUE(history.rejection.has_value());
+  EXPECT_EQ(*history.rejection, state);
+  EXPECT_FALSE(read_history(path, "net", 5).rejection.has_value());
+  EXPECT_FALSE(read_history(path, "other", 7).rejection.has_value());
+  fs::remove(path);
+}
+
 TEST(iteration_log, metrics_are_one_json_object_a_line) {
   const fs::path path = fs::temp_directory_path() / concat("dn_metrics_", static_cast<int>(::getpid()), ".jsonl");
   fs::remove(path);

@@ -38,6 +38,7 @@ std::string canonical(std::string_view value) {
 
 std::map<std::string, std::string> values(const Layer& layer, const Section& net, std::span<const KeyHelp> net_norm) {
   std::map<std::string, std::string> found;
+  if (layer.has_loss() && !layer.head()) return found;   // only a loss
   for (const KeyHelp& key : find_layer_type(layer.type())->keys()) {
     if (layer.head() ? !among(kOfHead, key.name) : among(kElsewhere, key.name)) continue;
     const Entry* entry = layer.section().find(key.name);

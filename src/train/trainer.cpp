@@ -94,6 +94,7 @@ Trainer::Trainer(const TrainOptions& options)
                                            SnapshotRules::from(data_, network_.spec().max_batches), iteration_);
   const fs::path metrics = snapshots_->folder() / "metrics.jsonl";
   history_ = read_history(metrics, name, iteration_);
+  if (network_.rejection() && history_.rejection) network_.rejection()->set_state(*history_.rejection);
   metrics_ = std::make_unique<MetricsFile>(metrics, name);
   chart_.start_from(history_);
   if (!history_.average_loss.empty()) average_.start_from(history_.average_loss.back().value);
@@ -204,12 +205,14 @@ IterationNumbers Trainer::step(Plan& plan, const Batch& batch) {
   // The rate counts updates including this one, as the family does: the first is rate(1).
   numbers.iteration = iteration_ + 1;
   numbers.rate = rate(net, numbers.iteration, options_.seed);
-  const UpdateReport update = optimizer_->update(numbers.rate, network_.frozen(iteration_).parameters, numbers.iteration);
+  const int frozen = network_.frozen(iteration_).parameters;
+  const UpdateReport update = optimizer_->update(numbers.rate, frozen, numbers.iteration);
   numbers.gradient_norm = update.gradient_norm;
   numbers.skipped = !update.applied;
   if (!update.applied) give_up_if_diverged(update);
   ++iteration_;
   after_update(frozen);
+  finish_rejection();
   numbers.average_loss = average_.update(numbers.loss);
   numbers.images = iteration_ * net.batch;
   numbers.seconds = seconds_since(start);
@@ -264,6 +267,14 @@ void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers&
   // The family's loss: the mean over the layers that have one, per image.
   for (const HeadNumbers& head : numbers.heads) numbers.loss += head.sum.cost / static_cast<double>(numbers.heads.size());
   numbers.loss /= net.batch;
+}
+
+// Its state goes to the log after every batch that moved it, where a resumed run finds it.
+void Trainer::finish_rejection() {
+  LabelRejection* rejection = network_.rejection();
+  if (!rejection) return;
+  if (const DeltaSums batch = rejection->finish_batch(); batch.count > 0)
+    metrics_->write("rejection", rejection_event(rejection->state(), batch, iteration_));
 }
 
 void Trainer::give_up_if_diverged(const UpdateReport& update) const {

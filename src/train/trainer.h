@@ -87,6 +87,7 @@ class Trainer {
   void save_averages();
   IterationNumbers step(Plan& plan, const Batch& batch);
   void forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers);
+  void finish_rejection();
   void give_up_if_diverged(const UpdateReport& update) const;
   void record(IterationNumbers& numbers);
   void note_bad_samples();
