@@ -11,6 +11,7 @@ namespace {
 constexpr std::string_view kLossKinds[] = {"mse", "iou", "giou", "diou", "ciou"};
 constexpr std::string_view kThreshKinds[] = {"iou", "giou", "diou", "ciou"};
 constexpr std::string_view kNmsKinds[] = {"default", "greedynms", "diounms"};
+constexpr int kNoEmbedding = 999999;
 constexpr double kLargest = std::numeric_limits<float>::max();
 
 const Key<YoloSpec> kKeys[] = {
@@ -35,26 +36,30 @@ const Key<YoloSpec> kKeys[] = {
     {"label_smooth_eps", &YoloSpec::label_smooth_eps, 0, 1, "class targets move from 0 and 1 by half of this"},
     {"focal_loss", &YoloSpec::focal_loss, 0, 1, "class gradients by the focal loss, gamma 2, alpha .5"},
     {"objectness_smooth", &YoloSpec::objectness_smooth, 0, 1,
-     "1: where ignore_thresh is passed the overlap is the target; as in the family an assigned cell that does not pass it is taught 0"},
+     "1: where ignore_thresh is passed the overlap is the target; as in the family an assigned cell that does not pass it is taught 0, with "
+     "exact_gradient = 1 its overlap"},
     {"exact_gradient", &YoloSpec::exact_gradient, 0, 1,
-     "1: box gradients are true derivatives; 0: as in the family, which published weights were tuned to"},
+     "1: box gradients are true derivatives, assigned cells take part in objectness_smooth; 0: as in the family, which published weights were tuned "
+     "to"},
     {"map", &YoloSpec::map, 0, 0, "file with the head's class of each label class, one a line"},
     {"nms_kind", &YoloSpec::nms_kind, 0, 0, "measure of non-maximum suppression", kNmsKinds},
     {"beta_nms", &YoloSpec::beta_nms, 0, 100, "exponent of diounms"},
     {"jitter", &YoloSpec::jitter, 0, 1, "augmentation: random crop, each side up to this share"},
     {"resize", &YoloSpec::resize, .1, 10, "augmentation: random zoom up to this factor"},
     {"random", &YoloSpec::random, 0, 10, "input size changes during training: 0 never, 1 by up to 1.4, else by up to this factor"},
+    {"embedding_layer", &YoloSpec::embedding_layer, -100000, kNoEmbedding,
+     "layer whose output describes the objects, so many channels for each anchor of mask; negative counts back from this one; 999999: none"},
+    {"sim_thresh", &YoloSpec::sim_thresh, 0, 1, "tracking: an object goes on with the track that is more similar than this"},
+    {"track_ciou_norm", &YoloSpec::track_ciou_norm, 0, 1, "tracking: share of the boxes' CIoU in the similarity, the rest is the embeddings' cosine"},
+    {"track_history_size", &YoloSpec::track_history_size, 1, 100000, "tracking: frames for which an object that is out of sight is remembered"},
+    {"dets_for_track", &YoloSpec::dets_for_track, 1, 100000, "tracking: sightings before an object gets a number"},
+    {"dets_for_show", &YoloSpec::dets_for_show, 1, 100000, "tracking: sightings before an object is shown"},
 };
 
-constexpr std::string_view kNoTracking = "tracking is not built: no effect";
+constexpr std::string_view kTrackingKeys[] = {"sim_thresh", "track_ciou_norm", "track_history_size", "dets_for_track", "dets_for_show"};
+
 const ForeignKey kForeign[] = {
     {"show_details", "1", false, "the training log has one form: no effect"},
-    {"track_history_size", "", false, kNoTracking},
-    {"track_ciou_norm", "", false, kNoTracking},
-    {"sim_thresh", "", false, kNoTracking},
-    {"dets_for_track", "", false, kNoTracking},
-    {"dets_for_show", "", false, kNoTracking},
-    {"embedding_layer", "", false, kNoTracking},
     {"uc_normalizer", "", false, "belongs to [Gaussian_yolo]: no effect"},
     {"beta1", "", false, "belongs to [Gaussian_yolo] (here: beta_nms): no effect"},
 };
@@ -131,6 +136,13 @@ void set_class_map(const Section& section, const YoloSpec& spec, YoloRules& rule
   if (rules.class_map.empty()) report(section, "map", problems, "the file is empty", "one class a line");
 }
 
+// Objects are tracked by what the embedding layer says of them.
+void warn_of_tracking_alone(const Section& section, Problems& problems) {
+  for (const std::string_view key : kTrackingKeys)
+    if (const Entry* entry = section.find(key))
+      problems.warning(concat(section.where(*entry), ": objects are tracked by their embeddings, and there is no embedding_layer: no effect"));
+}
+
 }  // namespace
 
 std::vector<KeyHelp> Yolo::keys() { return key_help<YoloSpec>(kKeys); }
@@ -163,6 +175,11 @@ std::unique_ptr<Yolo> Yolo::parse(const Section& section, const NetSpec&, int in
   r.focal_loss = s.focal_loss;
   r.objectness_smooth = s.objectness_smooth;
   r.exact_gradient = s.exact_gradient;
+  if (const Entry* entry = section.find("embedding_layer"); entry && s.embedding_layer != kNoEmbedding)
+    layer->embedding_layer_ = resolve_layer(section, *entry, s.embedding_layer, index, problems);
+  else
+    warn_of_tracking_alone(section, problems);
+  layer->track_ = {s.sim_thresh, s.track_ciou_norm, s.track_history_size, s.dets_for_track, s.dets_for_show};
   layer->nms_kind_ = s.nms_kind == "greedynms" ? NmsKind::greedy : s.nms_kind == "diounms" ? NmsKind::diou : NmsKind::standard;
   layer->beta_nms_ = s.beta_nms;
   layer->jitter_ = s.jitter;
@@ -177,6 +194,15 @@ Shape Yolo::output_shape(std::span<const Shape> in) const {
   const std::string place = classes ? section().where(*classes) : concat(section().where(), " classes = ", rules_.classes);
   fail(place, ": ", above(), " above gives ", in[0].c, " channels; expected ", rules_.channels(), " = ", rules_.mask.size(),
        rules_.mask.size() == 1 ? " mask" : " masks", " x (5 + ", rules_.classes, ")");
+}
+
+void Yolo::check_relations(std::span<const Shape> outputs) const {
+  if (embedding_layer_ < 0) return;
+  const Shape &own = outputs[static_cast<size_t>(index())], &other = outputs[static_cast<size_t>(embedding_layer_)];
+  const int anchors = anchors_per_cell();
+  if (other.w != own.w || other.h != own.h || other.c % anchors != 0)
+    fail(section().where(*section().find("embedding_layer")), ": layer ", embedding_layer_, " gives ", other.text(), "; expected ", own.w, " x ",
+         own.h, " and a multiple of ", anchors, " channels, as many for each anchor of mask");
 }
 
 std::string Yolo::summary(std::span<const Shape>) const {

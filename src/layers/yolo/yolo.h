@@ -32,6 +32,9 @@ struct YoloSpec {
   float beta_nms = .6f;
   float jitter = .2f, resize = 1, random = 0;
   std::string map;
+  int embedding_layer = 999999;  // none
+  float sim_thresh = .8f, track_ciou_norm = .01f;
+  int track_history_size = 5, dets_for_track = 1, dets_for_show = 1;
 };
 
 class Yolo : public Layer, public Head {
@@ -53,6 +56,11 @@ class Yolo : public Layer, public Head {
   float random() const override { return random_; }
   NmsKind nms_kind() const override { return nms_kind_; }
   float beta_nms() const override { return beta_nms_; }
+  void check_relations(std::span<const Shape> outputs) const override;
+  int anchors_per_cell() const override { return static_cast<int>(rules_.mask.size()); }
+  std::vector<PositiveCell> positives(std::span<const TruthBox> truths, const Shape& grid, const Shape& net) const override;
+  int embedding_layer() const override { return embedding_layer_; }
+  const TrackRules* tracking() const override { return embedding_layer_ >= 0 ? &track_ : nullptr; }
   void decode(const Tensor& output, int image, const Shape& net, float threshold, std::vector<Detection>& out) const override;
 
   const YoloRules& rules() const { return rules_; }
@@ -60,6 +68,8 @@ class Yolo : public Layer, public Head {
  private:
   Yolo(const Section& section, int index, Problems& problems) : Layer(section, index, problems) {}
   YoloRules rules_;
+  int embedding_layer_ = -1;
+  TrackRules track_;
   NmsKind nms_kind_ = NmsKind::standard;
   float beta_nms_ = .6f, jitter_ = 0, resize_ = 1, random_ = 0;
 };

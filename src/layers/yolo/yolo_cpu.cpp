@@ -11,7 +11,7 @@ namespace {
 class YoloKernel : public Kernel {
  public:
   YoloKernel(const Yolo& layer, cpu::Device& device, const KernelArgs& args)
-      : rules_(layer.rules()), threads_(device.threads()), args_(args),
+      : layer_(layer.index()), rules_(layer.rules()), threads_(device.threads()), args_(args),
         grid_{args.y.shape.w, args.y.shape.h, args.network_input.w, args.network_input.h}, images_(static_cast<size_t>(args.y.shape.n)) {
     ensure(args.y.block == 1 && args.y.shape == args.x[0].shape, "[yolo] writes its input's shape, plain");
     ensure(!args.training || (grid_.net_w > 0 && grid_.net_h > 0), "[yolo] needs the network's input size in training");
@@ -33,9 +33,12 @@ class YoloKernel : public Kernel {
     ensure(args_.training, "a training pass of a plan for inference");
     ensure(pass.truth.empty() || pass.truth.size() == images_.size(), "truths for every image of the mini-batch");
     float* const delta = reinterpret_cast<float*>(io.saved[0]);
+    LabelRejection::Bounds bounds;
+    const std::span<DeltaSums> measured = measure(io, pass, bounds);
     cpu::parallel_for(threads_, images_.size(), [&](size_t n) {
       const std::span<const TruthBox> truths = pass.truth.empty() ? std::span<const TruthBox>() : std::span<const TruthBox>(pass.truth[n]);
-      images_[n] = yolo_image_loss(rules_, grid_, io.y.data + n * shape.per_image(), truths, delta + n * shape.per_image());
+      images_[n] = yolo_image_loss(rules_, grid_, io.y.data + n * shape.per_image(), truths, delta + n * shape.per_image(),
+                                   {bounds, measured.empty() ? nullptr : &measured[n]});
     });
     if (io.loss) *io.loss = yolo_report(rules_, images_);
   }
@@ -55,6 +58,15 @@ class YoloKernel : public Kernel {
   }
 
  private:
+  // Empty when no label of this batch is measured or left out. What only sets running statistics is no batch of the training.
+  std::span<DeltaSums> measure(const Io& io, const Pass& pass, LabelRejection::Bounds& bounds) const {
+    if (!io.rejection || pass.stage == Pass::Stage::estimate) return {};
+    const auto found = io.rejection->bounds(pass.iteration);
+    if (!found) return {};
+    bounds = *found;
+    return io.rejection->sums(layer_, pass.first_image, images_.size());
+  }
+
   void activate_plane(const Tensor& x, const Tensor& y, int n, int c) const {
     const size_t plane = grid_.plane(), step = static_cast<size_t>(x.desc.block);
     const float* const from = x.data + x.desc.offset(n, c, 0, 0);
@@ -85,6 +97,7 @@ class YoloKernel : public Kernel {
       for (size_t i = 0; i < plane; ++i) to[i * step + static_cast<size_t>(lane)] = 0;
   }
 
+  int layer_;
   const YoloRules& rules_;
   int threads_;
   KernelArgs args_;

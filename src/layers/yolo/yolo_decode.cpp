@@ -1,5 +1,6 @@
 // Detections of one image of a [yolo] head's output, cell by cell and within a cell anchor by anchor, as the family orders them.
 #include "layers/yolo/yolo.h"
+#include "layers/yolo/yolo_assignment.h"
 
 namespace dn {
 
@@ -11,7 +12,7 @@ void Yolo::decode(const Tensor& output, int image, const Shape& net, float thres
     for (int a = 0; a < static_cast<int>(rules_.mask.size()); ++a) {
       const float objectness = v[yolo_plane(rules_, grid, a, kObjectness) + cell];
       if (!(objectness > threshold)) continue;
-      Detection found{yolo_box(rules_, grid, v, a, cell), objectness, {}};
+      Detection found{.box = yolo_box(rules_, grid, v, a, cell), .objectness = objectness, .prob = {}, .anchor = a, .cell = cell};
       if (!std::isfinite(found.box.x + found.box.y + found.box.w + found.box.h)) continue;  // e^w overflowed: no box
       found.prob.resize(static_cast<size_t>(rules_.classes));
       const float* p = v + yolo_plane(rules_, grid, a, kFirstClass) + cell;
@@ -23,6 +24,14 @@ void Yolo::decode(const Tensor& output, int image, const Shape& net, float thres
       out.push_back(std::move(found));
     }
   }
+}
+
+std::vector<PositiveCell> Yolo::positives(std::span<const TruthBox> truths, const Shape& grid, const Shape& net) const {
+  std::vector<PositiveCell> found;
+  const YoloGrid cells{grid.w, grid.h, net.w, net.h};
+  for (const TruthBox& truth : yolo_known_truths(rules_, truths))
+    each_assignment(rules_, cells, truth.box, [&](int a, size_t cell) { found.push_back({a, cell, truth.class_id, truth.track_id}); });
+  return found;
 }
 
 }  // namespace dn

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "layers/yolo/yolo_assignment.h"
 #include "layers/yolo/yolo_sweeps.h"
 
 namespace dn {
@@ -11,34 +12,18 @@ namespace {
 constexpr float kFocalAlpha = .5f;
 constexpr float kConfidentClass = .25f;   // of any class, not only the truth's: as in the reference
 
-bool usable(const TruthBox& truth) {
-  const Box& b = truth.box;
-  return b.w > 0 && b.h > 0 && std::isfinite(b.w) && std::isfinite(b.h) && std::isfinite(b.x) && std::isfinite(b.y);
-}
-
-// The cell of a coordinate in 0..1; 1 itself belongs to the last.
-int cell_of(float coordinate, int cells) { return std::clamp(static_cast<int>(coordinate * static_cast<float>(cells)), 0, cells - 1); }
-
-float centred_overlap(IouKind kind, float w, float h, float anchor_w, float anchor_h) {
-  return iou_of_kind(kind, {0, 0, w, h}, {0, 0, anchor_w, anchor_h});
-}
-
 class ImageLoss {
  public:
   ImageLoss(const YoloRules& rules, const YoloGrid& grid, const float* output, std::span<const TruthBox> truths, float* delta)
-      : rules_(rules), grid_(grid), plane_(grid.plane()), output_(output), delta_(delta) {
-    for (const TruthBox& truth : truths) {
-      if (truths_.size() == static_cast<size_t>(rules.max_truths)) break;
-      const int class_id = rules.class_of(truth.class_id);
-      if (class_id >= 0 && usable(truth)) truths_.push_back({truth.box, class_id});
-    }
-  }
+      : rules_(rules), grid_(grid), plane_(grid.plane()), output_(output), delta_(delta), truths_(yolo_known_truths(rules, truths)) {}
 
-  YoloImageLoss run() {
+  YoloImageLoss run(const Rejection& rejection) {
     sums_.truths = static_cast<int64_t>(truths_.size());
     for (int a = 0; a < static_cast<int>(rules_.mask.size()); ++a) score_anchor(a);
-    for (const TruthBox& truth : truths_) assign(truth);
+    for (const TruthBox& truth : truths_) each_assignment(rules_, grid_, truth.box, [&](int a, size_t cell) { assign_to(a, cell, truth); });
     if (rules_.iou_thresh < 1) share_box_deltas();
+    if (rejection.sums)
+      *rejection.sums = reject_labels({delta_, static_cast<size_t>(rules_.channels()) * plane_}, rejection.bounds);
     add_up();
     return sums_;
   }
@@ -88,25 +73,10 @@ class ImageLoss {
     for (const TruthBox& truth : truths_)
       if (const float overlap = iou(box, truth.box); overlap > best) best = overlap, nearest = &truth;
     if (!nearest || !(best > rules_.truth_thresh)) return;
-    delta = rules_.obj_normalizer * ((rules_.objectness_smooth ? best * best : 1) - p);
+    const float target = !rules_.objectness_smooth ? 1 : rules_.exact_gradient ? best : best * best;
+    delta = rules_.obj_normalizer * (target - p);
     class_delta(a, cell, nearest->class_id);
     box_delta(a, cell, nearest->box, class_multiplier(nearest->class_id));
-  }
-
-  void assign(const TruthBox& truth) {
-    const size_t cell = static_cast<size_t>(cell_of(truth.box.y, grid_.h)) * static_cast<size_t>(grid_.w) +
-                        static_cast<size_t>(cell_of(truth.box.x, grid_.w));
-    const int nearest = nearest_anchor(rules_, grid_, truth.box.w, truth.box.h);
-    if (const int a = rules_.mask_position(nearest); a >= 0) assign_to(a, cell, truth);
-    if (!(rules_.iou_thresh < 1)) return;
-    for (int n = 0; n < static_cast<int>(rules_.anchors.size()); ++n) {
-      const int a = rules_.mask_position(n);
-      if (a < 0 || n == nearest) continue;
-      const AnchorSize& anchor = rules_.anchors[static_cast<size_t>(n)];
-      const float overlap = centred_overlap(rules_.iou_thresh_kind, truth.box.w, truth.box.h, anchor.w / static_cast<float>(grid_.net_w),
-                                            anchor.h / static_cast<float>(grid_.net_h));
-      if (overlap > rules_.iou_thresh) assign_to(a, cell, truth);
-    }
   }
 
   void assign_to(int a, size_t cell, const TruthBox& truth) {
@@ -114,12 +84,20 @@ class ImageLoss {
     const Box box = yolo_box(rules_, grid_, output_, a, cell);
     box_delta(a, cell, truth.box, multiplier);
     float& objectness = delta_[at(a, kObjectness, cell)];
-    if (!rules_.objectness_smooth || objectness == 0)
+    if (rules_.objectness_smooth && rules_.exact_gradient)
+      objectness = multiplier * rules_.obj_normalizer * (best_overlap(box) - output_[at(a, kObjectness, cell)]);
+    else if (!rules_.objectness_smooth || objectness == 0)   // otherwise what meet() or score_anchor() left stays
       objectness = multiplier * rules_.obj_normalizer * (1 - output_[at(a, kObjectness, cell)]);
     class_delta(a, cell, truth.class_id);
     ++sums_.assigned;
     sums_.iou_sum += iou(box, truth.box);
     sums_.dissimilarity_sum += 1 - (rules_.iou_loss == IouKind::giou ? giou(box, truth.box) : iou(box, truth.box));
+  }
+
+  float best_overlap(const Box& box) const {
+    float best = 0;
+    for (const TruthBox& truth : truths_) best = std::max(best, iou(box, truth.box));   // NaN is passed over
+    return best;
   }
 
   float class_multiplier(int class_id) const {
@@ -263,20 +241,24 @@ class ImageLoss {
 
 }  // namespace
 
+float anchor_overlap(IouKind kind, const YoloRules& rules, const YoloGrid& grid, float w, float h, int anchor) {
+  const AnchorSize& size = rules.anchors[static_cast<size_t>(anchor)];
+  return iou_of_kind(kind, {0, 0, w, h}, {0, 0, size.w / static_cast<float>(grid.net_w), size.h / static_cast<float>(grid.net_h)});
+}
+
 int nearest_anchor(const YoloRules& rules, const YoloGrid& grid, float w, float h) {
   int nearest = 0;
   float best = 0;
   for (int n = 0; n < static_cast<int>(rules.anchors.size()); ++n) {
-    const AnchorSize& anchor = rules.anchors[static_cast<size_t>(n)];
-    const float overlap =
-        centred_overlap(IouKind::iou, w, h, anchor.w / static_cast<float>(grid.net_w), anchor.h / static_cast<float>(grid.net_h));
+    const float overlap = anchor_overlap(IouKind::iou, rules, grid, w, h, n);
     if (overlap > best) best = overlap, nearest = n;
   }
   return nearest;
 }
 
-YoloImageLoss yolo_image_loss(const YoloRules& rules, const YoloGrid& grid, const float* output, std::span<const TruthBox> truths, float* delta) {
-  return ImageLoss(rules, grid, output, truths, delta).run();
+YoloImageLoss yolo_image_loss(const YoloRules& rules, const YoloGrid& grid, const float* output, std::span<const TruthBox> truths, float* delta,
+                              const Rejection& rejection) {
+  return ImageLoss(rules, grid, output, truths, delta).run(rejection);
 }
 
 LossReport yolo_report(const YoloRules& rules, std::span<const YoloImageLoss> images) {

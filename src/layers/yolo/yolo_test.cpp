@@ -119,8 +119,8 @@ TEST(yolo, refuses_wrong_keys) {
 }
 
 TEST(yolo, says_which_keys_have_no_effect) {
-  for (const char* key : {"track_history_size=20", "sim_thresh=.7", "dets_for_track=8", "dets_for_show=2", "track_ciou_norm=.2", "embedding_layer=-4",
-                          "uc_normalizer=.07", "beta1=.6", "show_details=0"}) {
+  for (const char* key : {"track_history_size=20", "sim_thresh=.7", "dets_for_track=8", "dets_for_show=2", "track_ciou_norm=.2", "uc_normalizer=.07",
+                          "beta1=.6", "show_details=0"}) {
     const Parsed parsed = parse(concat(kHead, key, "\n"));
     EXPECT_FALSE(parsed.problems.failed()) << key;
     ASSERT_EQ(parsed.problems.warnings().size(), 1u) << key;
