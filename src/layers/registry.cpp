@@ -4,6 +4,7 @@
 #include "layers/avgpool/avgpool.h"
 #include "layers/batchnorm/batchnorm.h"
 #include "layers/connected/connected.h"
+#include "layers/contrastive/contrastive.h"
 #include "layers/convolutional/convolutional.h"
 #include "layers/cost/cost.h"
 #include "layers/crnn/crnn.h"
@@ -32,6 +33,7 @@ constexpr LayerType kTypes[] = {
     layer_type<Avgpool>("avgpool"),
     layer_type<Batchnorm>("batchnorm"),
     layer_type<Connected>("connected"),
+    layer_type<Contrastive>("contrastive"),
     layer_type<Convolutional>("convolutional"),
     layer_type<Cost>("cost"),
     composed_layer_type<Crnn, Convolutional>("crnn"),
