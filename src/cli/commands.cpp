@@ -33,6 +33,7 @@ constexpr Option kTest[] = {
     {"out", "F", "", "write the detections to this JSON file"},
     {"ext_output", "", "", "print left, top, width and height of each box in pixels"},
     {"save_labels", "", "", "write the detections as label files where the images' labels belong"},
+    {"track", "", "", "the images are successive frames: number their objects through them (for a [yolo] with embedding_layer)"},
     kLetterBox,
 };
 constexpr Option kMap[] = {

@@ -23,6 +23,9 @@ std::vector<const Detection*> by_left_edge(const ImageDetections& image) {
   return sorted;
 }
 
+// " (object 3)"; empty without a track.
+std::string track_text(const Detection& d) { return d.track > 0 ? concat(" (object ", d.track, ")") : std::string(); }
+
 std::string pixels(double value) {
   std::string text = fixed(value, 0);
   if (text.size() < 4) text.insert(0, 4 - text.size(), ' ');
@@ -45,7 +48,7 @@ std::vector<std::string> detection_lines(const ImageDetections& image, const Nam
     const int best = best_class(*d, names, threshold);
     if (best < 0) continue;
     const auto line = [&](size_t c) {
-      return concat(names[c], ": ", fixed(100 * static_cast<double>(d->prob[c]), 0), "%",
+      return concat(names[c], ": ", fixed(100 * static_cast<double>(d->prob[c]), 0), "%", track_text(*d),
                     extended ? box_text(d->box, image.width, image.height) : "");
     };
     lines.push_back(line(static_cast<size_t>(best)));
@@ -64,6 +67,7 @@ nlohmann::ordered_json detection_json(const ImageDetections& image, const std::s
                          {"name", names[c]},
                          {"relative_coordinates", {{"center_x", d.box.x}, {"center_y", d.box.y}, {"width", d.box.w}, {"height", d.box.h}}},
                          {"confidence", d.prob[c]}});
+      if (d.track > 0) objects.back()["track_id"] = d.track;
     }
   nlohmann::ordered_json frame = {{"frame_id", image.index + 1}, {"filename", path}, {"objects", std::move(objects)}};
   if (!image.error.empty()) frame["error"] = image.error;
@@ -74,7 +78,7 @@ std::vector<DrawItem> draw_items(const ImageDetections& image, const Names& name
   std::vector<DrawItem> items;
   for (const Detection& d : image.detections)
     if (const int best = best_class(d, names, threshold); best >= 0)
-      items.push_back({d.box, names[static_cast<size_t>(best)], d.prob[static_cast<size_t>(best)], best});
+      items.push_back({d.box, names[static_cast<size_t>(best)] + track_text(d), d.prob[static_cast<size_t>(best)], best});
   return items;
 }
 

@@ -15,7 +15,7 @@ bool hidden(const std::string& name);  // a class whose name begins with dont_sh
 // "name: NN%" lines by left edge, further classes of a box above the threshold on lines of their own; with `extended` the box in pixels behind it.
 std::vector<std::string> detection_lines(const ImageDetections& image, const Names& names, float threshold, bool extended);
 
-// {"frame_id": 1, "filename": ..., "objects": [{"class_id", "name", "relative_coordinates", "confidence"}]}
+// {"frame_id": 1, "filename": ..., "objects": [{"class_id", "name", "relative_coordinates", "confidence"}]}, with "track_id" for what is tracked
 nlohmann::ordered_json detection_json(const ImageDetections& image, const std::string& path, const Names& names, float threshold);
 
 std::vector<DrawItem> draw_items(const ImageDetections& image, const Names& names, float threshold);

@@ -8,6 +8,7 @@
 #include "cli/detection_output.h"
 #include "data/dataset.h"
 #include "data/labels.h"
+#include "nn/tracker.h"
 #include "train/validation.h"
 
 namespace dn::cli {
@@ -17,7 +18,7 @@ struct Request {
   std::vector<std::string> images;
   size_t drawn = 0;  // of them, the first so many get a picture
   float threshold = .25f;
-  bool extended = false, save_labels = false;
+  bool extended = false, save_labels = false, track = false;
   std::string json;  // file; empty: none
 };
 
@@ -33,6 +34,7 @@ Request read_request(const Arguments& arguments, const ModelFiles& files) {
   request.threshold = static_cast<float>(arguments.real("thresh", 0, 1));
   request.extended = arguments.has("ext_output");
   request.save_labels = arguments.has("save_labels");
+  request.track = arguments.has("track");
   request.json = arguments.text("out");
   return request;
 }
@@ -58,6 +60,16 @@ void save_label_file(const Request& request, const ImageDetections& found, const
   write_file(file, label_rows(found, names, request.threshold));
 }
 
+// By the rules of the last head that has some.
+std::optional<Tracker> make_tracker(const Network& network, const Request& request) {
+  if (!request.track) return std::nullopt;
+  const TrackRules* rules = nullptr;
+  for (const Head* head : network.heads())
+    if (head->tracking()) rules = head->tracking();
+  if (!rules) fail(network.file(), ": -track: no [yolo] has an embedding_layer; expected one whose output tells objects apart");
+  return Tracker(*rules);
+}
+
 }  // namespace
 
 int test(const Arguments& arguments) {
@@ -70,6 +82,8 @@ int test(const Arguments& arguments) {
   if (request.drawn == request.images.size()) options.mini_batch = 1;  // the time of each image is what people look at
   options.threshold = request.threshold;
   options.letter_box |= arguments.has("letter_box");
+  options.embeddings = request.track;
+  std::optional<Tracker> tracker = make_tracker(network, request);
   Evaluator evaluator(network, device, options);
   const Names names = class_names(data, evaluator.classes());
   nlohmann::ordered_json frames = nlohmann::ordered_json::array();
@@ -77,6 +91,7 @@ int test(const Arguments& arguments) {
   size_t failed = 0;
   evaluator.run(request.images, [&](ImageDetections&& found) {
     const std::string& path = request.images[found.index];
+    if (tracker && found.error.empty()) tracker->next(found.detections);
     if (!request.json.empty()) frames.push_back(detection_json(found, path, names, request.threshold));
     if (!found.error.empty()) {
       ++failed;
