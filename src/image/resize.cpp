@@ -149,12 +149,13 @@ Tap tap(double at, int side) {
 }
 
 // The work row holds `channels` floats of fill colour, then the source columns [from, to).
-Columns make_columns(const Image& image, const Sampling& sampling, int outputs) {
+Columns make_columns(const Image& image, const Sampling& sampling, int width) {
   Columns columns;
-  std::vector<Tap> taps(static_cast<size_t>(outputs));
+  std::vector<Tap> taps(static_cast<size_t>(width));
   columns.from = image.width;
-  for (int i = 0; i < outputs; ++i) {
-    const int source = sampling.flip ? outputs - 1 - i : i;
+  const int outputs = sampling.outputs_x > 0 ? sampling.outputs_x : width;
+  for (int i = 0; i < width; ++i) {
+    const int source = sampling.flip ? outputs - 1 - sampling.x - i : sampling.x + i;
     Tap& t = taps[static_cast<size_t>(i)];
     t = tap(source_coordinate(sampling.window.left, sampling.window.width, outputs, sampling.shrink, source), image.width);
     if (t.outside) continue;
@@ -189,6 +190,9 @@ void check(const Image& image, const Sampling& sampling, const PlanarView& to) {
          "an image's size and pixels agree");
   ensure(sampling.window.width > 0 && sampling.window.height > 0 && sampling.shrink >= 1, "a sampling window has a size");
   ensure(to.width > 0 && to.height > 0 && to.row_stride >= static_cast<size_t>(to.width), "a planar view has a size");
+  ensure(sampling.x >= 0 && sampling.y >= 0 && (sampling.outputs_x == 0 || sampling.x + to.width <= sampling.outputs_x) &&
+             (sampling.outputs_y == 0 || sampling.y + to.height <= sampling.outputs_y),
+         "a part lies within the whole");
 }
 
 }  // namespace
@@ -207,8 +211,9 @@ void sample_image(const Image& image, const Sampling& sampling, const PlanarView
   std::vector<float> row(channels + count + kPad), filled(channels + count + kPad);
   for (size_t i = 0; i < channels + count; ++i) filled[i] = sampling.fill[i % channels];
   std::copy_n(filled.begin(), channels, row.begin());
+  const int rows = sampling.outputs_y > 0 ? sampling.outputs_y : to.height;
   for (int y = 0; y < to.height; ++y) {
-    const Tap t = tap(source_coordinate(sampling.window.top, sampling.window.height, to.height, sampling.shrink, y), image.height);
+    const Tap t = tap(source_coordinate(sampling.window.top, sampling.window.height, rows, sampling.shrink, sampling.y + y), image.height);
     const float* from = filled.data();
     if (!t.outside && count > 0) {
       const uint8_t* upper = image.pixels.data() + static_cast<size_t>(t.low) * image.row() + static_cast<size_t>(columns.from) * channels;
@@ -226,11 +231,13 @@ void sample_image_reference(const Image& image, const Sampling& sampling, const 
     x = std::clamp(x, 0, image.width - 1), y = std::clamp(y, 0, image.height - 1);
     return static_cast<double>(image.pixels[static_cast<size_t>(y) * image.row() + static_cast<size_t>(x * image.channels + c)]) / 255;
   };
+  const int columns = sampling.outputs_x > 0 ? sampling.outputs_x : to.width, rows = sampling.outputs_y > 0 ? sampling.outputs_y : to.height;
   for (int y = 0; y < to.height; ++y)
     for (int x = 0; x < to.width; ++x) {
       const Window& window = sampling.window;
-      double sx = source_coordinate(window.left, window.width, to.width, sampling.shrink, sampling.flip ? to.width - 1 - x : x);
-      double sy = source_coordinate(window.top, window.height, to.height, sampling.shrink, y);
+      const int column = sampling.flip ? columns - 1 - sampling.x - x : sampling.x + x;
+      double sx = source_coordinate(window.left, window.width, columns, sampling.shrink, column);
+      double sy = source_coordinate(window.top, window.height, rows, sampling.shrink, sampling.y + y);
       std::array<double, 3> value{};
       if (sx < -0.5 || sy < -0.5 || sx >= image.width - 0.5 || sy >= image.height - 0.5) {
         for (size_t c = 0; c < 3; ++c) value[c] = static_cast<double>(sampling.fill[c]) / 255;

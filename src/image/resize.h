@@ -25,6 +25,8 @@ struct Sampling {
   bool flip = false;  // mirror left and right
   Distortion distortion;
   std::array<float, 3> fill{};  // 0..255, for what lies outside the image; distorted like the rest
+  // Only a part is wanted: the view holds outputs x.. and y.. of outputs_x x outputs_y ones. 0: the view is all there is.
+  int outputs_x = 0, outputs_y = 0, x = 0, y = 0;
 };
 
 // Part of planar storage: `channels` planes of `height` rows of `width` floats.

@@ -89,6 +89,24 @@ TEST(image, SamplingStaysWithinItsView) {
   }
 }
 
+// A part of the outputs is bit for bit what the whole has there, mirrored or not.
+TEST(image, PartsAreThoseOfTheWhole) {
+  const Image image = noise_image(61, 47, 3, 7);
+  for (const bool flip : {false, true})
+    for (const bool reference : {false, true}) {
+      Sampling sampling;
+      sampling.window = {-9, 4, 70, 50};
+      sampling.distortion = {.1f, 1.3f, .8f};
+      sampling.flip = flip;
+      const std::vector<float> all = sampled(image, sampling, 90, 40, reference);
+      sampling.outputs_x = 90, sampling.outputs_y = 40, sampling.x = 31, sampling.y = 13;
+      const std::vector<float> part = sampled(image, sampling, 45, 20, reference);
+      for (size_t c = 0; c < 3; ++c)
+        for (size_t y = 0; y < 20; ++y)
+          for (size_t x = 0; x < 45; ++x) ASSERT_EQ(part[(c * 20 + y) * 45 + x], all[(c * 40 + y + 13) * 90 + x + 31]) << c << " " << y << " " << x;
+    }
+}
+
 TEST(image, SameSizeKeepsPixelsAndFlipMirrors) {
   const Image image = noise_image(33, 21, 3, 3);
   Sampling sampling = whole(image);
