@@ -28,19 +28,7 @@ constexpr ForeignSection kForeignSections[] = {
 // neutral with any value, for the key that switches its group on ("track") speaks for it.
 constexpr ForeignKey kForeignNetKeys[] = {
     // would change what is learned
-    {"mosaic", "0", false, "mosaic augmentation is not built, training goes without it"},
-    {"mosaic_bound", "*"},
-    {"mixup", "0", false, "mixup augmentation is not built, training goes without it"},
-    {"cutmix", "0", false, "cutmix augmentation is not built, training goes without it (the family has none for detectors either)"},
-    {"blur", "0", false, "blur augmentation is not built, training goes without it"},
-    {"gaussian_noise", "0", false, "noise augmentation is not built, training goes without it"},
-    {"track", "0", false, "frames of videos are not loaded in order, a sequence is of pictures drawn one by one"},
-    {"augment_speed", "*"},
-    {"sequential_subdivisions", "0,1", false, "training on sequences is not built, every image stands for itself"},
-    {"seq_scales", "1", false, "training on sequences is not built, every image stands for itself"},
-    {"contrastive", "0", false, "contrastive training is not built, training goes without it"},
-    {"contrastive_jit_flip", "*"},
-    {"contrastive_color", "*"},
+    {"seq_scales", "1", false, "sequences keep their length during a training"},
     {"unsupervised", "0", false, "unsupervised training is not built, training goes without it"},
     {"label_smooth_eps", "0", false, "the key of classifiers; a detector has label_smooth_eps in [yolo]"},
     {"adversarial_lr", "0", false, "adversarial training is not built, training goes without it"},

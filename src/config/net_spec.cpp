@@ -13,12 +13,13 @@ namespace dn {
 namespace {
 
 constexpr double kMany = 2147483647;
+constexpr int kMaxBatch = 65536;
 constexpr std::string_view kPolicies[] = {"constant", "step", "steps", "exp", "poly", "sig", "sigmoid", "random", "sgdr"};
 
 constexpr Key<NetSpec> kKeys[] = {
-    {"batch", &NetSpec::batch, 1, 65536, "images of one weight update"},
+    {"batch", &NetSpec::batch, 1, kMaxBatch, "images of one weight update"},
     {"subdivisions", &NetSpec::subdivisions, 1, 65536, "mini-batches that a batch is cut into; a divisor of batch"},
-    {"time_steps", &NetSpec::time_steps, 1, 1024, "with recurrent layers: frames of a sequence; a batch is so many times as many pictures"},
+    {"time_steps", &NetSpec::time_steps, 1, 1024, "with recurrent layers or track: frames of a sequence; a batch is so many times as many pictures"},
     {"max_batches", &NetSpec::max_batches, 0, kMany, "iterations (weight updates) of the whole training"},
     {"width", &NetSpec::width, 1, 16384, "input width in pixels; required"},
     {"height", &NetSpec::height, 1, 16384, "input height in pixels; required"},
@@ -57,6 +58,12 @@ constexpr Key<NetSpec> kKeys[] = {
     {"saturation", &NetSpec::saturation, .01, 100, "saturation is multiplied or divided by up to this; 1: unchanged"},
     {"exposure", &NetSpec::exposure, .01, 100, "brightness is multiplied or divided by up to this; 1: unchanged"},
     {"letter_box", &NetSpec::letter_box, 0, 0, "keep the aspect of a picture and pad it with gray"},
+    {"mosaic", &NetSpec::mosaic, 0, 0, "every second sample is put together from four pictures around a random point"},
+    {"mosaic_bound", &NetSpec::mosaic_bound, 0, 0, "1: boxes end at the border of their picture in a mosaic; 0: they keep what is cut off there"},
+    {"mixup", &NetSpec::mixup, 0, 4, "1: every second sample is the mean of two pictures (2, 3, 4: other names of cutmix, mosaic and both)"},
+    {"cutmix", &NetSpec::cutmix, 0, 0, "for classifiers only; together with mosaic: mosaic alone"},
+    {"blur", &NetSpec::blur, 0, 1000, "1: the background around the objects is blurred in two of three samples; more: in one of three, and all of it in another, by so many pixels"},
+    {"gaussian_noise", &NetSpec::gaussian_noise, 0, 1000000, "every second sample gets noise of this deviation, in 1/255 of full brightness, at most 127"},
     {"resize_step", &NetSpec::resize_step, 1, 1024, "random input sizes are multiples of this"},
     {"equidistant_point", &NetSpec::equidistant_point, 0, kMany,
      "from this iteration on, gradients of [yolo] smaller than 1.4 x (share of the way to max_batches) x their average are left out; 0: never. "
@@ -68,6 +75,13 @@ constexpr Key<NetSpec> kKeys[] = {
     {"num_sigmas_reject_badlabels", &NetSpec::num_sigmas_reject_badlabels, 0, 1000,
      "in the last quarter of max_batches gradients of [yolo] above a threshold are left out as those of wrong labels: it sinks from the average "
      "maximum to average + this x standard deviation; 0: never"},
+    {"track", &NetSpec::track, 0, 0, "the sequences are consecutive frames of the train list, all augmented alike"},
+    {"augment_speed", &NetSpec::augment_speed, 1, 10000, "track: a sequence takes every n-th frame, n = 1 to this at random"},
+    {"sequential_subdivisions", &NetSpec::sequential_subdivisions, 0, kMaxBatch,
+     "track: of the mini-batches of a batch so many begin new sequences, the others go on with those before; 0: all of them begin"},
+    {"contrastive", &NetSpec::contrastive, 0, 0, "samples come in pairs, one picture augmented in two ways; for [contrastive]"},
+    {"contrastive_jit_flip", &NetSpec::contrastive_jit_flip, 0, 0, "contrastive: the two of a pair are cropped and mirrored differently"},
+    {"contrastive_color", &NetSpec::contrastive_color, 0, 0, "contrastive: the two of a pair are coloured differently"},
     {"max_chart_loss", &NetSpec::max_chart_loss, 0, kMany, "top of the chart's loss axis"},
 };
 
@@ -141,6 +155,13 @@ void check_adam(const NetSpec& net, const Section& section, Problems& problems) 
     if (const Entry* entry = section.find(key); entry && !section.find("adam")) problems.warning(concat(section.where(*entry), ": not used without adam = 1"));
 }
 
+void check_pairs(const NetSpec& net, const Section& section, Problems& problems) {
+  if (const Entry* entry = section.find("contrastive"); net.contrastive && net.batch > 1 && net.mini_batch() < 2)
+    problems.error(section, *entry, "a mini-batch of one image holds no pair", "at least 2 = batch / subdivisions");
+  for (const std::string_view key : {"augment_speed", "sequential_subdivisions"})
+    if (const Entry* entry = section.find(key); entry && !net.track) problems.warning(concat(section.where(*entry), ": not used without track = 1"));
+}
+
 }  // namespace
 
 NetSpec bind_net(const Section& section, Problems& problems) {
@@ -158,6 +179,7 @@ NetSpec bind_net(const Section& section, Problems& problems) {
   check_policy(net, section, problems);
   check_below_one(net, section, problems);
   check_adam(net, section, problems);
+  check_pairs(net, section, problems);
   net.section = section;
   return net;
 }

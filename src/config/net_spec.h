@@ -6,11 +6,21 @@
 
 namespace dn {
 
+// Which frame of which sequence a sample of a batch is. Every mini-batch holds whole sequences, time outermost: of its samples, number
+// step * sequences + q is frame `step` of its q-th sequence, sequences = mini_batch / time_steps. Sequences count through the batch.
+struct FramePlace {
+  int sequence = 0, step = 0;
+};
+inline FramePlace frame_place(int sample, int mini_batch, int time_steps) {
+  const int sequences = mini_batch / time_steps, within = sample % mini_batch;
+  return {sample / mini_batch * sequences + within % sequences, within / sequences};
+}
+
 struct NetSpec {
   // batch
   int batch = 1;         // images per weight update, over everything
   int subdivisions = 1;  // a batch is cut into this many mini-batches
-  int time_steps = 1;    // frames of a sequence, with recurrent layers; `batch` counts all frames then (count_frames)
+  int time_steps = 1;    // frames of a sequence, with recurrent layers or track; `batch` counts all frames then (count_frames)
   int max_batches = 0;   // iterations
   // input
   int width = 0, height = 0, channels = 3;
@@ -37,7 +47,15 @@ struct NetSpec {
   bool flip = true;
   double hue = 0, saturation = 1, exposure = 1;
   bool letter_box = false;
+  bool mosaic = false, mosaic_bound = false, cutmix = false;
+  int mixup = 0;  // 0, 1, or the family's codes: 2 cutmix, 3 mosaic, 4 both
+  int blur = 0, gaussian_noise = 0;
   int resize_step = 32;
+  // what the samples of a mini-batch have to do with each other (data/batch_layout.h)
+  bool track = false;
+  int augment_speed = 2;
+  int sequential_subdivisions = 0;  // 0: subdivisions
+  bool contrastive = false, contrastive_jit_flip = false, contrastive_color = false;
   double max_chart_loss = 20;
   // labels that are left out towards the end (nn/label_rejection.h)
   int equidistant_point = 0;                      // iteration; 0: never
@@ -49,17 +67,9 @@ struct NetSpec {
   int parts() const { return norm.whole_batch() ? 1 : subdivisions; }
   int mini_batch() const { return batch / parts(); }
 
-  // With recurrent layers `batch` in a cfg counts sequences, each of time_steps consecutive frames; from here on it counts frames.
+  // With recurrent layers or track `batch` in a cfg counts sequences, each of time_steps consecutive frames; from here on it counts frames.
   void count_frames() { batch *= time_steps; }
-  // Which frame of which sequence the sample of this index in the batch is. Every mini-batch holds whole sequences, time outermost: of its
-  // mini_batch() samples, number step * sequences + q is frame `step` of its q-th sequence. Sequences count through the batch.
-  struct Frame {
-    int sequence = 0, step = 0;
-  };
-  Frame frame_place(int sample) const {
-    const int sequences = mini_batch() / time_steps, within = sample % mini_batch();
-    return {sample / mini_batch() * sequences + within % sequences, within / sequences};
-  }
+  FramePlace frame_place(int sample) const { return dn::frame_place(sample, mini_batch(), time_steps); }
 };
 
 // Binds and checks [net] (first section of the file), cross-key rules included: width and height given, steps and scales of the same length, ...

@@ -32,7 +32,9 @@ TEST(NetSpec, ReadsEveryKey) {
   const Outcome got = read(
       "batch=64\nsubdivisions=8\nmax_batches = "
       "500200\nchannels=1\nlearning_rate=0.00261\nmomentum=0.949\ndecay=0.0005\npolicy=steps\nburn_in=1000\npower=3\n"
-      "steps=400000,450000\nscales=.1,.1\nflip=0\nhue=.1\nsaturation = 1.5\nexposure = .75\nletter_box=1\nresize_step=64\nmax_chart_loss=9.5\n");
+      "steps=400000,450000\nscales=.1,.1\nflip=0\nhue=.1\nsaturation = 1.5\nexposure = .75\nletter_box=1\nresize_step=64\nmax_chart_loss=9.5\n"
+      "mosaic=1\nmosaic_bound=1\nmixup=1\ncutmix=1\nblur=5\ngaussian_noise=20\ntime_steps=2\ntrack=1\naugment_speed=3\nsequential_subdivisions=4\n"
+      "contrastive=1\ncontrastive_jit_flip=1\ncontrastive_color=1\n");
   EXPECT_EQ(got.errors, Strings{});
   EXPECT_EQ(got.warnings, Strings{});
   const NetSpec& net = got.net;
@@ -53,6 +55,13 @@ TEST(NetSpec, ReadsEveryKey) {
   EXPECT_TRUE(net.letter_box);
   EXPECT_EQ(net.resize_step, 64);
   EXPECT_DOUBLE_EQ(net.max_chart_loss, 9.5);
+  EXPECT_TRUE(net.mosaic && net.mosaic_bound && net.cutmix && net.track && net.contrastive && net.contrastive_jit_flip && net.contrastive_color);
+  EXPECT_EQ(net.mixup, 1);
+  EXPECT_EQ(net.blur, 5);
+  EXPECT_EQ(net.gaussian_noise, 20);
+  EXPECT_EQ(net.time_steps, 2);
+  EXPECT_EQ(net.augment_speed, 3);
+  EXPECT_EQ(net.sequential_subdivisions, 4);
   EXPECT_EQ(net.section.where(), "y.cfg:1: [net]");
 }
 
@@ -86,6 +95,16 @@ TEST(NetSpec, BatchAndSubdivisions) {
   expect_error("batch=0\nsubdivisions=8\n", "y.cfg:4: [net] batch = 0: expected 1..65536");  // said once
   EXPECT_EQ(read("batch=64.0\nsubdivisions=64\n").errors, Strings{});
   EXPECT_EQ(read("batch=24\nsubdivisions=3\n").net.mini_batch(), 8);
+}
+
+TEST(NetSpec, AugmentationAndSequences) {
+  expect_error("mixup=5\n", "y.cfg:4: [net] mixup = 5: expected 0..4");
+  expect_error("blur=-1\n", "y.cfg:4: [net] blur = -1: expected 0..1000");
+  expect_error("time_steps=0\n", "y.cfg:4: [net] time_steps = 0: expected 1..1024");
+  expect_error("batch=64\nsubdivisions=64\ncontrastive=1\n",
+               "y.cfg:6: [net] contrastive = 1: a mini-batch of one image holds no pair; expected at least 2 = batch / subdivisions");
+  EXPECT_EQ(read("batch=64\nsubdivisions=32\ncontrastive=1\n").errors, Strings{});
+  EXPECT_EQ(read("augment_speed=3\n").warnings, Strings{"y.cfg:4: [net] augment_speed = 3: not used without track = 1"});
 }
 
 TEST(NetSpec, Rates) {
@@ -125,9 +144,9 @@ TEST(NetSpec, KeysOfAnotherPolicyAreMentioned) {
 }
 
 TEST(NetSpec, APublishedSectionPassesAndSaysWhatIsLeftOut) {
-  const Outcome got = read("angle=0\nmosaic=1\nema_alpha=0.9998\nmixup=0\nworkspace_size_limit_MB=2048\nadam=0\nB1=.9\nmomemtum=.9\n");
+  const Outcome got = read("angle=0\nadversarial_lr=1\nema_alpha=0.9998\nmixup=0\nworkspace_size_limit_MB=2048\nadam=0\nB1=.9\nmomemtum=.9\n");
   EXPECT_EQ(got.errors, Strings{});
-  EXPECT_EQ(got.warnings, (Strings{"y.cfg:5: [net] mosaic = 1: ignored: mosaic augmentation is not built, training goes without it",
+  EXPECT_EQ(got.warnings, (Strings{"y.cfg:5: [net] adversarial_lr = 1: ignored: adversarial training is not built, training goes without it",
                                    "y.cfg:8: [net] workspace_size_limit_MB = 2048: ignored: memory is always planned",
                                    "y.cfg:11: [net] momemtum = .9: unknown key; did you mean 'momentum'?"}));
 }

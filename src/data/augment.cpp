@@ -7,10 +7,15 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "config/net_spec.h"
 
 namespace dn {
 namespace {
+
+constexpr int kMixupCutmix = 2, kMixupMosaic = 3, kMixupBoth = 4;  // values of the key `mixup`, the family's codes
+constexpr int kStrongestNoise = 127;
+constexpr int kObjectToBlur = 8;  // an object is at least so many times as large as a blur
 
 // Uniform in [1, scale] (or [scale, 1]), inverted half of the time. Always two draws.
 double random_scale(double scale, Rng& rng) {
@@ -46,6 +51,25 @@ void widen(Margins& margins, int side, double extent) {
 
 }  // namespace
 
+Mix mix_of(const NetSpec& net) {
+  const bool cutmix = net.cutmix || net.mixup == kMixupCutmix || net.mixup == kMixupBoth;
+  const bool mosaic = net.mosaic || net.mixup == kMixupMosaic || net.mixup == kMixupBoth;
+  const auto at = [&](std::string_view key) {
+    const Entry* entry = net.section.find(key);
+    return entry ? net.section.where(*entry) : net.section.where();
+  };
+  if (mosaic) {
+    if (cutmix) log::warn(concat(at(net.cutmix ? "cutmix" : "mixup"), ": cutmix is for classifiers, it has no boxes: mosaic alone is done"));
+    if (net.mixup == 1) log::warn(concat(at("mixup"), ": mosaic takes its place, as in the family"));
+    return Mix::mosaic;
+  }
+  if (cutmix)
+    fail(at(net.cutmix ? "cutmix" : "mixup"),
+         ": cutmix mixes the classes of whole pictures and knows no boxes: it is for classifiers only; expected mosaic = 1 or mixup = 1 for a "
+         "detector");
+  return net.mixup == 1 ? Mix::mixup : Mix::none;
+}
+
 Augmentation make_augmentation(const NetSpec& net, double jitter, double resize, int max_truths) {
   Augmentation how;
   how.jitter = jitter;
@@ -56,7 +80,32 @@ Augmentation make_augmentation(const NetSpec& net, double jitter, double resize,
   how.exposure = net.exposure;
   how.letter_box = net.letter_box;
   how.max_truths = max_truths;
+  how.blur = net.blur;
+  how.noise = std::min(net.gaussian_noise, kStrongestNoise);
+  how.mix = mix_of(net);
+  how.mosaic_bound = net.mosaic_bound;
   return how;
+}
+
+std::string summary(const Augmentation& how) {
+  std::string text;
+  const auto real = [](double value) { return static_cast<float>(value); };  // without the digits that a float does not have
+  const auto add = [&](bool active, const auto&... parts) {
+    if (active) text += concat(text.empty() ? "" : ", ", parts...);
+  };
+  add(how.mix == Mix::mosaic, "mosaic of every second sample");
+  add(how.mix == Mix::mixup, "mixup of every second sample");
+  add(how.jitter != 0, "jitter ", real(how.jitter));
+  add(how.resize != 1, "resize ", real(how.resize));
+  add(how.flip, "flip");
+  add(how.hue != 0, "hue ", real(how.hue));
+  add(how.saturation != 1, "saturation ", real(how.saturation));
+  add(how.exposure != 1, "exposure ", real(how.exposure));
+  add(how.blur > 1, "blur ", how.blur);
+  add(how.blur == 1, "background blur");
+  add(how.noise > 0, "noise ", how.noise);
+  add(how.letter_box, "letterboxed");
+  return text.empty() ? "none" : text;
 }
 
 Draw draw_augmentation(const Augmentation& how, Rng& rng) {
@@ -71,6 +120,10 @@ Draw draw_augmentation(const Augmentation& how, Rng& rng) {
   draw.distortion.hue = static_cast<float>(rng.uniform(-how.hue, how.hue));
   draw.distortion.saturation = static_cast<float>(random_scale(how.saturation, rng));
   draw.distortion.exposure = static_cast<float>(random_scale(how.exposure, rng));
+  const int kinds[] = {0, 1, how.blur};
+  draw.blur = kinds[rng.below(3)];
+  if (how.blur == 0) draw.blur = 0;
+  draw.noise = rng.coin() && how.noise > 0;
   return draw;
 }
 
@@ -90,25 +143,36 @@ Window augmented_window(const Augmentation& how, const Draw& draw, int image_wid
   return {x.before, y.before, image_width - x.before - x.after, image_height - y.before - y.after};
 }
 
-std::vector<TruthBox> augmented_boxes(std::vector<TruthBox> boxes, const Augmentation& how, const Window& window, bool flip, int image_width,
-                                      int image_height, int net_width, int net_height, Rng& rng) {
-  for (size_t i = boxes.size(); i > 1; --i) std::swap(boxes[i - 1], boxes[rng.below(static_cast<uint32_t>(i))]);
+std::vector<TruthBox> augmented_boxes(const std::vector<TruthBox>& boxes, const Window& window, bool flip, int image_width, int image_height,
+                                      int net_width, int net_height) {
   std::vector<TruthBox> kept;
   const auto x_of = [&](double x) { return std::clamp((x * image_width - window.left) / window.width, 0.0, 1.0); };
   const auto y_of = [&](double y) { return std::clamp((y * image_height - window.top) / window.height, 0.0, 1.0); };
   for (const TruthBox& truth : boxes) {
-    if (kept.size() >= static_cast<size_t>(std::max(how.max_truths, 0))) break;
     const double cx = static_cast<double>(truth.box.x), cy = static_cast<double>(truth.box.y);
     const double w = static_cast<double>(truth.box.w), h = static_cast<double>(truth.box.h);
     double left = x_of(cx - w / 2), right = x_of(cx + w / 2);
     const double top = y_of(cy - h / 2), bottom = y_of(cy + h / 2);
     if (flip) std::tie(left, right) = std::pair(1 - right, 1 - left);
     if (!((right - left) * net_width >= 1 && (bottom - top) * net_height >= 1)) continue;
-    kept.push_back({{static_cast<float>((left + right) / 2), static_cast<float>((top + bottom) / 2), static_cast<float>(right - left),
-                     static_cast<float>(bottom - top)},
-                    truth.class_id});
+    kept.emplace_back(truth).box = {static_cast<float>((left + right) / 2), static_cast<float>((top + bottom) / 2), static_cast<float>(right - left),
+                                    static_cast<float>(bottom - top)};
   }
   return kept;
+}
+
+void choose_boxes(std::vector<TruthBox>& boxes, int most, Rng& rng) {
+  for (size_t i = boxes.size(); i > 1; --i) std::swap(boxes[i - 1], boxes[rng.below(static_cast<uint32_t>(i))]);
+  if (boxes.size() > static_cast<size_t>(std::max(most, 0))) boxes.resize(static_cast<size_t>(std::max(most, 0)));
+}
+
+int bearable_blur(int blur, const std::vector<TruthBox>& boxes, int net_width, int net_height) {
+  if (blur <= 1) return blur;
+  for (const TruthBox& truth : boxes) {
+    const double shorter = std::min(static_cast<double>(truth.box.w) * net_width, static_cast<double>(truth.box.h) * net_height);
+    blur = std::min(blur, static_cast<int>(shorter / kObjectToBlur));
+  }
+  return blur;
 }
 
 int decode_shrink(const Window& window, int net_width, int net_height) {

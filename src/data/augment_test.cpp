@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
 #include "config/net_spec.h"
 #include "data/test_folder.h"
 
@@ -25,6 +26,9 @@ TEST(data, AugmentationIsTakenFromNet) {
   net.saturation = 1.5;
   net.exposure = 1.4;
   net.letter_box = true;
+  net.blur = 5;
+  net.gaussian_noise = 300;
+  net.mosaic = net.mosaic_bound = true;
   const Augmentation how = make_augmentation(net, .3, 1.5, 90);
   EXPECT_FALSE(how.flip);
   EXPECT_EQ(how.hue, .1);
@@ -34,6 +38,78 @@ TEST(data, AugmentationIsTakenFromNet) {
   EXPECT_EQ(how.jitter, .3);
   EXPECT_EQ(how.resize, 1.5);
   EXPECT_EQ(how.max_truths, 90);
+  EXPECT_EQ(how.blur, 5);
+  EXPECT_EQ(how.noise, 127);
+  EXPECT_EQ(how.mix, Mix::mosaic);
+  EXPECT_TRUE(how.mosaic_bound);
+}
+
+NetSpec mixing(bool mosaic, bool cutmix, int mixup) {
+  NetSpec net;
+  net.mosaic = mosaic;
+  net.cutmix = cutmix;
+  net.mixup = mixup;
+  net.section.file = "y.cfg";
+  net.section.type = "net";
+  return net;
+}
+
+TEST(data, MosaicMixupAndCutmixMakeOneChoice) {
+  EXPECT_EQ(mix_of(mixing(false, false, 0)), Mix::none);
+  EXPECT_EQ(mix_of(mixing(false, false, 1)), Mix::mixup);
+  EXPECT_EQ(mix_of(mixing(true, false, 0)), Mix::mosaic);
+  EXPECT_EQ(mix_of(mixing(true, true, 0)), Mix::mosaic);
+  EXPECT_EQ(mix_of(mixing(true, false, 1)), Mix::mosaic);
+  EXPECT_EQ(mix_of(mixing(false, false, 3)), Mix::mosaic);  // the family's codes
+  EXPECT_EQ(mix_of(mixing(false, false, 4)), Mix::mosaic);
+  for (const NetSpec& net : {mixing(false, true, 0), mixing(false, true, 1), mixing(false, false, 2)}) {
+    try {
+      mix_of(net);
+      ADD_FAILURE() << "cutmix alone";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("classifiers only"), std::string::npos) << error.what();
+    }
+  }
+}
+
+TEST(data, AugmentationsAreNamed) {
+  EXPECT_EQ(summary({.flip = false}), "none");
+  EXPECT_EQ(summary({.jitter = .25, .hue = .5, .letter_box = true, .blur = 1, .mix = Mix::mixup}),
+            "mixup of every second sample, jitter 0.25, flip, hue 0.5, background blur, letterboxed");
+}
+
+TEST(data, BlurAndNoiseAreDrawnAsOften) {
+  Augmentation how;
+  how.blur = 9;
+  how.noise = 5;
+  constexpr int kDraws = 20000;
+  int none = 0, background = 0, all = 0, noisy = 0;
+  for (uint64_t i = 0; i < kDraws; ++i) {
+    Rng rng(5, RandomUse::augment, i);
+    const Draw draw = draw_augmentation(how, rng);
+    none += draw.blur == 0, background += draw.blur == 1, all += draw.blur == 9, noisy += draw.noise;
+  }
+  EXPECT_EQ(none + background + all, kDraws);
+  for (const int third : {none, background, all}) EXPECT_NEAR(third, kDraws / 3, 300);
+  EXPECT_NEAR(noisy, kDraws / 2, 300);
+  how.blur = 1;  // the background in two of three
+  background = 0;
+  for (uint64_t i = 0; i < kDraws; ++i) {
+    Rng rng(5, RandomUse::augment, i);
+    background += draw_augmentation(how, rng).blur == 1;
+  }
+  EXPECT_NEAR(background, kDraws * 2 / 3, 300);
+}
+
+TEST(data, BlurSparesSmallObjects) {
+  const std::vector<TruthBox> boxes{{{.5f, .5f, .5f, .25f}, 0}, {{.5f, .5f, .4f, .8f}, 0}};
+  EXPECT_EQ(bearable_blur(0, boxes, 320, 320), 0);
+  EXPECT_EQ(bearable_blur(1, boxes, 32, 32), 1);
+  EXPECT_EQ(bearable_blur(50, boxes, 320, 320), 10);  // 80 pixels / 8
+  EXPECT_EQ(bearable_blur(7, boxes, 320, 320), 7);
+  EXPECT_EQ(bearable_blur(50, boxes, 32, 32), 1);  // 8 pixels: the background only
+  EXPECT_EQ(bearable_blur(50, boxes, 16, 16), 0);
+  EXPECT_EQ(bearable_blur(50, {}, 16, 16), 50);
 }
 
 TEST(data, DrawsHaveTheirDistributions) {
@@ -73,6 +149,8 @@ TEST(data, KeysDoNotShiftOtherDraws) {
   all.hue = .2;
   all.saturation = all.exposure = 1.7;
   all.jitter = .3;
+  all.blur = 4;
+  all.noise = 9;
   Rng a(3, RandomUse::augment, 1), b(3, RandomUse::augment, 1);
   const Draw first = draw_augmentation(none, a), second = draw_augmentation(all, b);
   EXPECT_EQ(first.left, second.left);
@@ -134,34 +212,32 @@ TEST(data, DegenerateWindowsShowTheWholeImage) {
 }
 
 TEST(data, BoxesFollowTheWindow) {
-  Augmentation how;
-  Rng rng(1, RandomUse::augment);
-  const std::vector<TruthBox> boxes{{{.5f, .5f, .2f, .4f}, 1}};
-  auto out = augmented_boxes(boxes, how, {0, 0, 100, 100}, false, 100, 100, 416, 416, rng);
+  const std::vector<TruthBox> boxes{{{.5f, .5f, .2f, .4f}, 1, 77}};
+  auto out = augmented_boxes(boxes, {0, 0, 100, 100}, false, 100, 100, 416, 416);
   ASSERT_EQ(out.size(), 1u);
   EXPECT_EQ(out[0], boxes[0]);
-  out = augmented_boxes(boxes, how, {50, 0, 50, 100}, false, 100, 100, 416, 416, rng);  // the right half: the box's right half is at its left
+  EXPECT_EQ(out[0].track_id, 77u);
+  out = augmented_boxes(boxes, {50, 0, 50, 100}, false, 100, 100, 416, 416);  // the right half: the box's right half is at its left
   ASSERT_EQ(out.size(), 1u);
   EXPECT_NEAR(out[0].box.x, .1, 1e-6);
   EXPECT_NEAR(out[0].box.w, .2, 1e-6);
   EXPECT_NEAR(out[0].box.h, .4, 1e-6);
-  out = augmented_boxes(boxes, how, {50, 0, 50, 100}, true, 100, 100, 416, 416, rng);
+  out = augmented_boxes(boxes, {50, 0, 50, 100}, true, 100, 100, 416, 416);
   EXPECT_NEAR(out.at(0).box.x, .9, 1e-6);
-  EXPECT_TRUE(augmented_boxes(boxes, how, {70, 0, 30, 100}, false, 100, 100, 416, 416, rng).empty());
+  EXPECT_TRUE(augmented_boxes(boxes, {70, 0, 30, 100}, false, 100, 100, 416, 416).empty());
   // Cut to half a network pixel: dropped; to one and a half: kept.
-  EXPECT_TRUE(augmented_boxes(boxes, how, {59, 0, 64, 100}, false, 100, 100, 32, 32, rng).empty());
-  EXPECT_EQ(augmented_boxes(boxes, how, {57, 0, 64, 100}, false, 100, 100, 32, 32, rng).size(), 1u);
+  EXPECT_TRUE(augmented_boxes(boxes, {59, 0, 64, 100}, false, 100, 100, 32, 32).empty());
+  EXPECT_EQ(augmented_boxes(boxes, {57, 0, 64, 100}, false, 100, 100, 32, 32).size(), 1u);
 }
 
 TEST(data, BoxesAreShuffledAndLimited) {
-  Augmentation how;
-  how.max_truths = 5;
   std::vector<TruthBox> boxes;
   for (int i = 0; i < 20; ++i) boxes.push_back({{.5f, .5f, .5f, .5f}, i});
   std::vector<int> kept(20);
   for (uint64_t i = 0; i < 4000; ++i) {
     Rng rng(2, RandomUse::augment, i);
-    const auto out = augmented_boxes(boxes, how, {0, 0, 100, 100}, false, 100, 100, 416, 416, rng);
+    std::vector<TruthBox> out = boxes;
+    choose_boxes(out, 5, rng);
     ASSERT_EQ(out.size(), 5u);
     for (const TruthBox& t : out) ++kept[static_cast<size_t>(t.class_id)];
   }
@@ -176,7 +252,7 @@ TEST(data, CentresLieStrictlyInside) {
   for (int i = 0; i < 5000; ++i) {
     const Draw draw = draw_augmentation(how, rng);
     const Window window = augmented_window(how, draw, 300, 200, 416, 416);
-    for (const TruthBox& t : augmented_boxes(boxes, how, window, draw.flip, 300, 200, 416, 416, rng)) {
+    for (const TruthBox& t : augmented_boxes(boxes, window, draw.flip, 300, 200, 416, 416)) {
       ASSERT_TRUE(t.box.x > 0 && t.box.x < 1 && t.box.y > 0 && t.box.y < 1);
       ASSERT_TRUE(t.box.w <= 1 && t.box.h <= 1 && t.box.w > 0 && t.box.h > 0);
     }
@@ -205,7 +281,7 @@ TEST(data, BoxesBoundTheirPixels) {
     sampling.window = augmented_window(how, draw, kWidth, kHeight, kNet, kNet);
     sampling.flip = draw.flip;
     sampling.shrink = shrink;
-    const auto boxes = augmented_boxes(box, how, sampling.window, draw.flip, kWidth, kHeight, kNet, kNet, rng);
+    const auto boxes = augmented_boxes(box, sampling.window, draw.flip, kWidth, kHeight, kNet, kNet);
     std::vector<float> out(3 * kNet * kNet);
     sample_image(image, sampling, planar(out.data(), kNet, kNet));
     int x0 = kNet, x1 = 0, y0 = kNet, y1 = 0;

@@ -30,6 +30,13 @@ struct TestFolder {
 // Without the syncing of write_file, for tests that make many files.
 inline void write_quickly(const fs::path& path, std::string_view text) { std::ofstream(path, std::ios::binary) << text; }
 
+// A PPM file, for tests that make many pictures.
+inline void write_quickly(const fs::path& path, const Image& image) {
+  std::string text = concat("P6\n", image.width, " ", image.height, "\n255\n");
+  text.append(image.pixels.begin(), image.pixels.end());
+  write_quickly(path, text);
+}
+
 inline Image noise_image(int width, int height, int channels, uint64_t seed) {
   Image image{width, height, channels, {}};
   image.pixels.resize(image.row() * static_cast<size_t>(height));

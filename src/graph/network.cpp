@@ -47,10 +47,10 @@ Built build(const std::vector<Section>& sections, const std::string& file, Probl
     else
       out.layers.push_back(type->parse(sections[i], out.spec, static_cast<int>(i) - 1, problems));
   }
-  if (std::ranges::any_of(out.layers, [](const auto& layer) { return layer->recurrent(); }))
+  if (out.spec.track || std::ranges::any_of(out.layers, [](const auto& layer) { return layer->recurrent(); }))
     out.spec.count_frames();
   else if (const Entry* steps = sections[0].find("time_steps"); steps && out.spec.time_steps > 1)
-    problems.warning(concat(sections[0].where(*steps), ": no recurrent layer, every image stands for itself"));
+    problems.warning(concat(sections[0].where(*steps), ": neither track = 1 nor a recurrent layer, every image stands for itself"));
   if (out.layers.size() + 1 == sections.size())   // indexes are right
     for (const auto& layer : out.layers) layer->relate(out.layers, problems);
   warn_of_unused_rejection(sections[0], out, problems);
