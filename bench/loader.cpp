@@ -119,12 +119,12 @@ void stages(bool json, const Dataset& dataset, double seconds) {
   stage(json, "crop + resize + flip + HSV + pack", seconds, [&](int i) { sample_image(images[pick(i)], distorted, planar(out.data(), kSide, kSide)); });
 }
 
-double loader_rate(const Dataset& dataset, int threads, double seconds) {
+double loader_rate(const Dataset& dataset, int threads, double seconds, Mix mix, int blur, int noise) {
   LoaderOptions options;
   options.threads = threads;
   options.sample.batch = kBatch;
   options.sample.classes = 3;
-  options.sample.augmentation = {.jitter = .3, .hue = .1, .saturation = 1.5, .exposure = 1.5};
+  options.sample.augmentation = {.jitter = .3, .hue = .1, .saturation = 1.5, .exposure = 1.5, .blur = blur, .noise = noise, .mix = mix};
   Loader loader(dataset, options);
   loader.next(0, kSide, kSide);
   int64_t images = 0;
@@ -142,7 +142,14 @@ int main(int argc, char** argv) {
     const Folder folder;
     const Dataset dataset(make_images(folder.path));
     stages(arguments.json, dataset, .5);
-    show(arguments.json, "loader with jitter, flip and HSV", "images/s", loader_rate(dataset, threads, arguments.runs), threads);
+    const auto loader = [&](const char* name, Mix mix, int blur, int noise) {
+      show(arguments.json, name, "images/s", loader_rate(dataset, threads, arguments.runs, mix, blur, noise), threads);
+    };
+    loader("loader with jitter, flip and HSV", Mix::none, 0, 0);
+    loader("the same with mosaic", Mix::mosaic, 0, 0);
+    loader("the same with mixup", Mix::mixup, 0, 0);
+    loader("the same with blur 9", Mix::none, 9, 0);
+    loader("the same with noise", Mix::none, 0, 10);
   } catch (const Error& error) {
     std::cerr << "error: " << error.what() << '\n';
     return 2;

@@ -25,6 +25,7 @@ constexpr Option kTrain[] = {
     kPoints,
     {"seed", "N", "1", "seed of weights, data order, augmentation and sizes"},
     {"loader_threads", "N", "0", "threads that load images; 0: one in eight cores"},
+    {"show_imgs", "", "", "write the first augmented samples with their boxes as pictures to the folder NAME_samples, beside the snapshots"},
     kMemory,
 };
 constexpr Option kTest[] = {
@@ -134,7 +135,6 @@ constexpr std::string_view kNoWindow = "no windows are opened", kNoGpu = "this p
 constexpr InertOption kInert[] = {
     {"dont_show", "", kNoWindow},
     {"show", "", kNoWindow},
-    {"show_imgs", "", kNoWindow},
     {"mjpeg_port", "P", kNoStream},
     {"json_port", "P", kNoStream},
     {"http_post_host", "H", kNoStream},

@@ -5,6 +5,11 @@
 #include "train/trainer.h"
 
 namespace dn::cli {
+namespace {
+
+constexpr int kShownSamples = 36;
+
+}  // namespace
 
 int train(const Arguments& arguments) {
   const ModelFiles files = model_files(arguments.positional);
@@ -22,6 +27,7 @@ int train(const Arguments& arguments) {
   options.device = device_options(arguments);
   options.memory = memory_option(arguments);
   options.loader_threads = static_cast<int>(arguments.integer("loader_threads", 0, 256));
+  if (arguments.has("show_imgs")) options.show_samples = kShownSamples;
   Trainer trainer(options);
   try {
     return trainer.run();

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "data/augment.h"
+#include "data/batch_layout.h"
+#include "nn/detection.h"
 #include "train/batch_schedule.h"
 #include "train/memory_estimate.h"
 #include "train/schedule.h"
@@ -76,6 +79,17 @@ std::string size_text(const RunFacts& f) {
                 net.dynamic_minibatch ? concat(", in mini-batches of ", net.mini_batch(), " to ", mini_batch_at(net, low, high), " images") : "");
 }
 
+std::string augmentation_text(const RunFacts& f) {
+  const NetSpec& net = f.network.spec();
+  const Head& head = *f.network.heads().back();
+  std::string text = concat("augmentation: ", summary(make_augmentation(net, head.jitter(), head.resize(), head.max_truths())));
+  const BatchLayout layout = make_batch_layout(net);
+  if (layout.track)
+    text += concat("; sequences of ", layout.time_steps * layout.chain, " frames in steps of 1", layout.max_speed > 1 ? concat(" to ", layout.max_speed) : "");
+  if (layout.contrastive) text += "; pairs of the same picture";
+  return text;
+}
+
 double parameters(const RunFacts& f) {
   size_t count = 0;
   for (const ParamSegment& s : f.network.params().segments()) count += s.spec.count;
@@ -120,6 +134,7 @@ std::vector<std::string> banner(const RunFacts& f) {
   lines.push_back(size_text(f));
   lines.push_back(batch_text(f));
   lines.push_back(rate_text(net));
+  lines.push_back(augmentation_text(f));
   lines.push_back(concat("memory: about ", mib(m.total()), " (activations ", mib(m.arena), ", ", mib(f.plan.everything_live),
                          " without reuse; parameters, gradients, momentum", m.averages > 0 ? ", averages " : " ",
                          mib(m.parameters + m.gradients + m.momentum + m.averages), "; batches ",

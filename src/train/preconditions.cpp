@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "data/augment.h"
 #include "nn/detection.h"
 #include "nn/norm.h"
 #include "train/trainer.h"
@@ -67,6 +68,7 @@ void check_training(const Network& network, const WeightsInfo* weights, const Tr
   const NetSpec& net = network.spec();
   const bool has_loss = std::any_of(network.layers().begin(), network.layers().end(), [](const auto& layer) { return layer->has_loss(); });
   if (network.heads().empty() || !has_loss) fail(network.file(), ": no detection head to train; expected [yolo] or another head as the last layer");
+  mix_of(net);
   if (net.max_batches <= 0)
     fail(net_line(network), " max_batches = ", net.max_batches,
          ": training would end before it begins; expected the number of iterations "

@@ -51,6 +51,7 @@ LoaderOptions loader_options(const Network& network, const TrainOptions& options
   loader.sample.classes = head.classes();
   loader.sample.channels = net.channels;
   loader.sample.augmentation = make_augmentation(net, static_cast<double>(head.jitter()), static_cast<double>(head.resize()), head.max_truths());
+  loader.sample.layout = make_batch_layout(net);
   loader.threads = options.loader_threads > 0 ? options.loader_threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 8);
   return loader;
 }
@@ -174,6 +175,7 @@ int Trainer::run() {
     while (iteration_ < network_.spec().max_batches && !StopSignal::received()) {
       Plan& plan = this->plan();
       const Batch& batch = loader_->next(static_cast<uint64_t>(iteration_), plan.input_shape().w, plan.input_shape().h);
+      show_samples(batch);
       IterationNumbers numbers = step(plan, batch);
       record(numbers);
       note_bad_samples();
@@ -320,6 +322,16 @@ void Trainer::note_bad_samples() {
   metrics_->write("bad_sample", {{"iteration", iteration_}, {"images", bad.size()}, {"substituted", now}});
   log::warn(
       concat("images that cannot be used are replaced by others; the list is in ", file.string(), ", the first: ", bad.empty() ? "" : bad.front()));
+}
+
+void Trainer::show_samples(const Batch& batch) {
+  if (options_.show_samples == 0) return;
+  if (!pictures_) {
+    const fs::path names = data_.names.empty() ? fs::path() : resolve_path(data_.names, data_.file);
+    pictures_ = std::make_unique<SamplePictures>(snapshots_->folder() / concat(snapshots_->name(), "_samples"),
+                                                 fs::exists(names) ? read_names(names) : std::vector<std::string>(), options_.show_samples);
+  }
+  if (pictures_->add(batch)) log::say(concat(options_.show_samples, " augmented samples with their boxes: ", pictures_->folder().string()));
 }
 
 void Trainer::evaluate() {

@@ -15,6 +15,7 @@
 #include "train/plan_cache.h"
 #include "train/precise_statistics.h"
 #include "train/run_chart.h"
+#include "train/sample_pictures.h"
 #include "train/snapshots.h"
 #include "train/validation.h"
 #include "train/weight_average.h"
@@ -37,6 +38,7 @@ struct TrainOptions {
   cpu::DeviceOptions device;
   size_t memory = 0;            // bytes for everything (TrainingPlanRequest)
   int loader_threads = 0;       // 0: one in eight cores, at least one
+  int show_samples = 0;         // the first augmented samples as pictures in NAME_samples, beside the snapshots
   fs::path chart_folder = ".";  // chart.png and chart_NAME.png, as in the family
 };
 
@@ -91,6 +93,7 @@ class Trainer {
   void give_up_if_diverged(const UpdateReport& update) const;
   void record(IterationNumbers& numbers);
   void note_bad_samples();
+  void show_samples(const Batch& batch);
   void evaluate();
   int finish(int signal);
   void summarize() const;
@@ -109,6 +112,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<WeightAverage> averages_;   // null without ema_alpha
   std::unique_ptr<Loader> loader_;
+  std::unique_ptr<SamplePictures> pictures_;
   RunHistory history_;
   RunChart chart_;
   PlanCache plans_;
