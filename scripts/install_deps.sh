@@ -6,6 +6,7 @@ set -eu
 packages="
   g++ make cmake ninja-build pkgconf python3
   libdnnl-dev libhwy-dev libstb-dev libturbojpeg0-dev libcairo2-dev fonts-dejavu-core nlohmann-json3-dev libpugixml-dev
+  libavformat-dev libavcodec-dev libswscale-dev libavdevice-dev
   libgtest-dev libbenchmark-dev python3-numpy"
 
 [ "${DN_SKIP_DEPS:-0}" = 1 ] && exit 0
