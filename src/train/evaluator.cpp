@@ -6,10 +6,9 @@
 #include <future>
 #include <thread>
 
-#include "data/inference.h"
 #include "device/cpu/device.h"
 #include "device/cpu/parallel.h"
-#include "image/image.h"
+#include "image/decode.h"
 
 namespace dn {
 namespace {
@@ -86,6 +85,7 @@ std::vector<ImageDetections> Evaluator::detect(const Prepared& images) {
   Pass pass;
   pass.weights_version = network_.params().version();
   plan_.forward(pass);
+  if (options_.average_frames > 1) average_heads();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const auto heads = network_.heads();
   const auto layers = network_.head_layers();
@@ -111,6 +111,42 @@ std::vector<ImageDetections> Evaluator::detect(const Prepared& images) {
     keep_probable(result.detections, false);
   });
   return results;
+}
+
+InferenceImage Evaluator::prepare(const Image& image) const {
+  const Shape input = plan_.input_shape();
+  ensure(input.n == 1, "single images are for a plan of one");
+  if (image.channels == input.c) return prepare_for_inference(image, input.w, input.h, options_.letter_box);
+  return prepare_for_inference(detail::to_channels(image, input.c), input.w, input.h, options_.letter_box);
+}
+
+ImageDetections Evaluator::detect(InferenceImage&& image) {
+  Prepared one;
+  one.count = 1;
+  one.pixels = std::move(image.pixels);
+  one.frames.push_back(std::move(image));
+  one.errors.resize(1);
+  return std::move(detect(one).front());
+}
+
+// The heads' outputs become the mean of the last images' ones.
+void Evaluator::average_heads() {
+  const auto layers = network_.head_layers();
+  std::vector<std::vector<float>> now;
+  for (const int layer : layers) {
+    const Tensor output = plan_.output(layer);
+    now.emplace_back(output.data, output.data + output.desc.count());
+  }
+  past_.push_back(std::move(now));
+  if (past_.size() > static_cast<size_t>(options_.average_frames)) past_.pop_front();
+  for (size_t h = 0; h < layers.size(); ++h) {
+    float* output = plan_.output(layers[h]).data;
+    for (size_t i = 0; i < past_.front()[h].size(); ++i) {
+      double sum = 0;
+      for (const auto& image : past_) sum += static_cast<double>(image[h][i]);
+      output[i] = static_cast<float>(sum / static_cast<double>(past_.size()));
+    }
+  }
 }
 
 void Evaluator::run(const std::vector<std::string>& paths, const std::function<bool(ImageDetections&&)>& each) {

@@ -2,10 +2,12 @@
 // images, non-maximum suppression as the last head asks for it. Behind in-training mAP and `detector test|map|valid|recall`.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "data/inference.h"
 #include "graph/plan.h"
 #include "nn/detection.h"
 
@@ -19,6 +21,7 @@ struct EvaluatorOptions {
   bool letter_box = false;
   bool embeddings = false;       // detections of heads with an embedding layer carry what it says of them
   int decode_threads = 1;
+  int average_frames = 1;        // detect(): the heads' outputs are averaged over so many images
 };
 
 struct ImageDetections {
@@ -37,6 +40,9 @@ class Evaluator {
   // Calls `each` for every path, in order. An image that cannot be read is passed on with its error.
   // `each` returns false to stop early.
   void run(const std::vector<std::string>& paths, const std::function<bool(ImageDetections&&)>& each);
+  // One image, for mini_batch = 1; index and width, height are the caller's to read from what he gave. prepare() may run on another thread.
+  InferenceImage prepare(const Image& image) const;
+  ImageDetections detect(InferenceImage&& image);
   int classes() const { return classes_; }
   const PlanReport& report() const { return plan_.report(); }
 
@@ -44,12 +50,14 @@ class Evaluator {
   struct Prepared;
   Prepared prepare(const std::vector<std::string>& paths, size_t first) const;
   std::vector<ImageDetections> detect(const Prepared& images);
+  void average_heads();
 
   Network& network_;
   cpu::Device& device_;
   EvaluatorOptions options_;
   int classes_ = 0;
   Plan plan_;
+  std::deque<std::vector<std::vector<float>>> past_;   // per image, oldest first, and per head: its output
 };
 
 }  // namespace dn
