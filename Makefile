@@ -2,6 +2,7 @@
 #   make         the program, at ./darknet            make test    all tests
 #   make demo    train and detect on made-up images   make asan    the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make bench   speed against the machine and peers  make clean   removes what was built
+#   make install PREFIX=/usr/local DESTDIR=           the program, its manual page, completion for bash
 # JOBS=N limits parallelism. DN_SKIP_DEPS=1 leaves Debian packages alone.
 
 JOBS ?= $(shell nproc)
@@ -10,7 +11,9 @@ CTEST = OMP_WAIT_POLICY=passive ctest --output-on-failure --no-tests=error -j $(
 # With the kernel's widest address randomization the sanitizers' shadow memory of g++ 12 does not always find its place.
 FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
-.PHONY: all deps demo test bench asan clean
+PREFIX ?= /usr/local
+
+.PHONY: all deps demo test bench asan install clean
 
 all: deps
 	@cmake --preset release
@@ -39,6 +42,12 @@ asan: deps
 	@cmake --preset asan
 	@$(FIXED_ADDRESSES) cmake --build build-asan -j $(JOBS)
 	@$(FIXED_ADDRESSES) env $(CTEST) --test-dir build-asan
+
+install: all
+	@install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/man/man1" "$(DESTDIR)$(PREFIX)/share/bash-completion/completions"
+	@install -m 755 build/darknet "$(DESTDIR)$(PREFIX)/bin/darknet"
+	@build/darknet help -man >"$(DESTDIR)$(PREFIX)/share/man/man1/darknet.1"
+	@build/darknet help -bash >"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/darknet"
 
 clean:
 	@rm -rf build build-asan darknet

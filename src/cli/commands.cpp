@@ -1,9 +1,11 @@
 #include "cli/commands.h"
 
+#include <array>
 #include <iostream>
 
 #include "base/log.h"
 #include "cli/common.h"
+#include "cli/help.h"
 #include "config/keys.h"
 
 namespace dn::cli {
@@ -35,6 +37,20 @@ constexpr Option kTest[] = {
     {"ext_output", "", "", "print left, top, width and height of each box in pixels"},
     {"save_labels", "", "", "write the detections as label files where the images' labels belong"},
     {"track", "", "", "the images are successive frames: number their objects through them (for a [yolo] with embedding_layer)"},
+    kLetterBox,
+};
+constexpr Option kVideo[] = {
+    {"thresh", "T", "0.25", "confidence from which a detection counts"},
+    {"c", "N", "0", "without VIDEO: the camera /dev/videoN"},
+    {"s", "N", "0", "frames left out after each one"},
+    {"out_filename", "F", "", "write the video with its boxes; the extension says the format (.mp4, .avi, .mkv)"},
+    {"json_file_output", "F", "", "write a JSON object per frame, one a line"},
+    {"prefix", "S", "", "write the frames with their boxes as S_00000001.jpg and so on"},
+    {"time_limit_sec", "N", "0", "end after so many seconds; 0: at the end of the video"},
+    {"avgframes", "N", "1", "the heads' outputs are averaged over so many frames"},
+    {"dontdraw_bbox", "", "", "no boxes in the video and the frames"},
+    {"benchmark", "", "", "run the network on the first frame again and again, 10 seconds long or -time_limit_sec, and write nothing"},
+    {"ext_output", "", "", "print left, top, width and height of each box in pixels"},
     kLetterBox,
 };
 constexpr Option kMap[] = {
@@ -83,7 +99,45 @@ constexpr Option kDemo[] = {
     {"seed", "N", "1", "seed of everything"},
 };
 
+constexpr Option kEditCfg[] = {{"out_cfg", "F", "", "write the cfg that goes with OUT"}};
+constexpr Option kVisualize[] = {
+    {"out", "F", "filters.png", "the picture"},
+    {"layer", "N", "-1", "the layer; -1: the first convolution"},
+};
+constexpr Option kImtest[] = {
+    {"out", "F", "imtest.png", "the picture"},
+    {"seed", "N", "1", "seed of the random draws"},
+};
+constexpr Option kHelp[] = {
+    {"man", "", "", "the manual page darknet(1), as source for man"},
+    {"bash", "", "", "the script that completes commands and options in bash"},
+};
+
+// The options of `detector` for verbs that have no DATA among their arguments and another threshold.
+template <size_t N>
+constexpr std::array<Option, N + 1> with_data(const Option& data, std::string_view threshold, const Option (&rest)[N]) {
+  std::array<Option, N + 1> all{};
+  all[0] = data;
+  for (size_t i = 0; i < N; ++i) {
+    all[i + 1] = rest[i];
+    if (rest[i].name == "thresh" && !threshold.empty()) all[i + 1].initial = threshold;
+  }
+  return all;
+}
+constexpr Option kVocData = {"data", "F", "cfg/voc.data", "the lists of images, the class names, the folder for snapshots"};
+constexpr Option kCocoData = {"data", "F", "cfg/coco.data", kVocData.help};
+constexpr std::string_view kOldThreshold = "0.2";   // of the verbs of YOLOv1
+constexpr auto kDetect = with_data(kCocoData, "0.24", kTest);
+constexpr auto kYoloTrain = with_data(kVocData, {}, kTrain), kCocoTrain = with_data(kCocoData, {}, kTrain);
+constexpr auto kYoloTest = with_data(kVocData, kOldThreshold, kTest), kCocoTest = with_data(kCocoData, kOldThreshold, kTest);
+constexpr auto kYoloValid = with_data(kVocData, {}, kValid), kCocoValid = with_data(kCocoData, {}, kValid);
+constexpr auto kYoloRecall = with_data(kVocData, {}, kRecall), kCocoRecall = with_data(kCocoData, {}, kRecall);
+constexpr auto kYoloMap = with_data(kVocData, {}, kMap), kCocoMap = with_data(kCocoData, {}, kMap);
+constexpr auto kYoloVideo = with_data(kVocData, kOldThreshold, kVideo), kCocoVideo = with_data(kCocoData, kOldThreshold, kVideo);
+
 constexpr std::span<const Option> kNone;
+
+constexpr std::string_view kAsDetector = "The same as the verb of `detector`, with -data in the place of DATA; made for YOLOv1.";
 
 constexpr Command kCommands[] = {
     {"detector train", "DATA CFG [WEIGHTS]", 2, 3, "train a detector", kTrain, train,
@@ -113,6 +167,36 @@ constexpr Command kCommands[] = {
     {"convert bdd", "DIR", 1, 1, "turn annotations of BDD100K (JSON) into a data set to train on", kConvert, convert_bdd,
      "DIR holds the annotation files of both parts (det_train*.json and det_val*.json, here or in labels or labels/det_20) and images/100k/train\n"
      "and val. Objects without a box are left out."},
+    {"detector demo", "DATA CFG WEIGHTS [VIDEO]", 3, 4, "find objects in a video or in front of a camera", kVideo, video,
+     "VIDEO is a file or a URL. Prints what it finds, frame by frame; no window is opened. Frames that cannot be decoded are left out and counted."},
+    {"detect", "CFG WEIGHTS [IMAGE...]", 2, -1, "find objects in images with a network for COCO", kDetect, test, "The same as `detector test` with cfg/coco.data."},
+    {"yolo train", "CFG [WEIGHTS]", 1, 2, "train a detector on Pascal VOC", kYoloTrain, train, kAsDetector},
+    {"yolo test", "CFG WEIGHTS [IMAGE...]", 2, -1, "find objects of Pascal VOC in images", kYoloTest, test, kAsDetector},
+    {"yolo valid", "CFG WEIGHTS", 2, 2, "write detections of the validation list", kYoloValid, valid, kAsDetector},
+    {"yolo recall", "CFG WEIGHTS", 2, 2, "recall of the boxes over the validation list", kYoloRecall, recall, kAsDetector},
+    {"yolo map", "CFG WEIGHTS", 2, 2, "mean average precision over the validation list", kYoloMap, map, kAsDetector},
+    {"yolo demo", "CFG WEIGHTS [VIDEO]", 2, 3, "find objects of Pascal VOC in a video", kYoloVideo, video, kAsDetector},
+    {"coco train", "CFG [WEIGHTS]", 1, 2, "train a detector on COCO", kCocoTrain, train, kAsDetector},
+    {"coco test", "CFG WEIGHTS [IMAGE...]", 2, -1, "find objects of COCO in images", kCocoTest, test, kAsDetector},
+    {"coco valid", "CFG WEIGHTS", 2, 2, "write detections of the validation list", kCocoValid, valid, kAsDetector},
+    {"coco recall", "CFG WEIGHTS", 2, 2, "recall of the boxes over the validation list", kCocoRecall, recall, kAsDetector},
+    {"coco map", "CFG WEIGHTS", 2, 2, "mean average precision over the validation list", kCocoMap, map, kAsDetector},
+    {"coco demo", "CFG WEIGHTS [VIDEO]", 2, 3, "find objects of COCO in a video", kCocoVideo, video, kAsDetector},
+    {"average", "CFG OUT WEIGHTS...", 3, -1, "the mean of several weights files", kNone, average,
+     "All parameters are averaged, means and variances of batch normalization included. OUT takes the largest count of images seen."},
+    {"rescale", "CFG WEIGHTS OUT", 3, 3, "weights for images in 0..1 from ones for images in -1..1", kNone, rescale,
+     "Changes the first convolution. A padded border stays 0, which is another gray then: values there change a little."},
+    {"rgbgr", "CFG WEIGHTS OUT", 3, 3, "swap red and blue in the first convolution", kNone, rgbgr, {}},
+    {"normalize", "CFG WEIGHTS OUT", 3, 3, "put a batch normalization that changes nothing behind layers without one", kEditCfg, normalize,
+     "Every [convolutional] and [connected] layer gets one."},
+    {"denormalize", "CFG WEIGHTS OUT", 3, 3, "fold batch normalization into the weights", kEditCfg, denormalize, "The network gives what it gave before."},
+    {"reset", "CFG WEIGHTS OUT", 3, 3, "fold batch normalization into the weights and leave one that changes nothing", kNone, reset, {}},
+    {"statistics", "CFG WEIGHTS", 2, 2, "mean, variance and range of every parameter tensor", kNone, statistics, {}},
+    {"visualize", "CFG [WEIGHTS]", 1, 2, "draw a convolution's filters", kVisualize, visualize,
+     "Filters over three channels are shown in colour, others plane by plane in gray, each stretched to its own range."},
+    {"imtest", "IMAGE", 1, 1, "show what sampling and augmentation make of an image", kImtest, imtest, {}},
+    {"speed", "CFG [N]", 1, 2, "time the network on one image", kNone, speed, "N forward passes; without N 10 seconds of them, at most 1000."},
+    {"ops", "CFG", 1, 1, "floating point operations of one forward pass", kNone, ops, {}},
     {"partial", "CFG WEIGHTS OUT N", 4, 4, "write the first N layers of a weights file", kNone, partial,
      "The result is a pretrained part for `detector train` with another cfg whose first N layers are the same. WEIGHTS and OUT are .weights\n"
      "files, or safetensors where the name ends in .safetensors; with N = all layers this turns one into the other,\n"
@@ -120,7 +204,7 @@ constexpr Command kCommands[] = {
     {"describe", "CFG|SECTION", 1, 1, "layers, parameters, arithmetic and memory of a cfg; or the keys of a section", kDescribe, describe, {}},
     {"synth", "OUT", 1, 1, "draw a labelled data set of scenes to train on", kSynth, synth, {}},
     {"demo", "", 0, 0, "draw images, train a small network on them, evaluate it, show what it finds", kDemo, demo, {}},
-    {"help", "[COMMAND]", 0, -1, "this list, or one command", kNone, help, {}},
+    {"help", "[COMMAND]", 0, -1, "this list, or one command", kHelp, help, {}},
     {"version", "", 0, 0, "version and machine", kNone, version, {}},
 };
 
@@ -131,7 +215,7 @@ constexpr Option kGlobal[] = {
 };
 
 constexpr std::string_view kNoWindow = "no windows are opened", kNoGpu = "this program computes on the CPU",
-                           kNoStream = "nothing is served over the network", kNoVideo = "there is no video demonstration";
+                           kNoStream = "nothing is served over the network";
 constexpr InertOption kInert[] = {
     {"dont_show", "", kNoWindow},
     {"show", "", kNoWindow},
@@ -143,29 +227,53 @@ constexpr InertOption kInert[] = {
     {"nogpu", "", kNoGpu},
     {"cuda_debug_sync", "", kNoGpu},
     {"benchmark_layers", "", "layers are not timed one by one"},
-    {"benchmark", "", kNoVideo},
     {"chart", "F", "a resumed run takes its chart from metrics.jsonl"},
     {"hier", "T", "no head has a class hierarchy"},
-    {"avgframes", "N", kNoVideo},
-    {"dontdraw_bbox", "", kNoVideo},
-    {"time_limit_sec", "N", kNoVideo},
-    {"out_filename", "F", kNoVideo},
-    {"json_file_output", "F", kNoVideo},
-    {"prefix", "S", kNoVideo},
-    {"c", "N", kNoVideo},
-    {"s", "N", kNoVideo},
     {"verbose", "", "nothing more is known"},
     {"colour", "", "lines are not coloured"},
     {"nocolour", "", "lines are not coloured"},
 };
 
-constexpr Table kTable{kCommands, kGlobal, kInert};
+constexpr std::string_view kDetectsOnly = "it does not concern the detection of objects", kOneOff = "it was made for one network that is long gone; `partial` cuts weights";
+constexpr RefusedCommand kRefused[] = {
+    {"detector draw", "pictures against networks are not drawn"},
+    {"classifier", "classifiers are neither trained nor run on their own; `partial` makes what a detector begins with from their weights"},
+    {"classify", "classifiers are not run on their own"},
+    {"cifar", "classifiers are neither trained nor run on their own"},
+    {"regressor", kDetectsOnly},
+    {"segmenter", kDetectsOnly},
+    {"isegmenter", kDetectsOnly},
+    {"go", kDetectsOnly},
+    {"rnn", kDetectsOnly},
+    {"vid", kDetectsOnly},
+    {"art", kDetectsOnly},
+    {"tag", kDetectsOnly},
+    {"compare", kDetectsOnly},
+    {"dice", kDetectsOnly},
+    {"writing", kDetectsOnly},
+    {"captcha", kDetectsOnly},
+    {"nightmare", kDetectsOnly},
+    {"voxel", kDetectsOnly},
+    {"super", kDetectsOnly},
+    {"3d", kDetectsOnly},
+    {"composite", kDetectsOnly},
+    {"oneoff", kOneOff},
+    {"oneoff2", kOneOff},
+    {"test", "`imtest IMAGE` shows augmentation, `detector test` finds objects"},
+    {"cfglayers", "`describe CFG` lists the layers"},
+};
+
+constexpr Table kTable{kCommands, kGlobal, kInert, kRefused};
 
 }  // namespace
 
 const Table& table() { return kTable; }
 
 int help(const Arguments& arguments) {
+  if (arguments.has("man") || arguments.has("bash")) {
+    std::cout << (arguments.has("man") ? man_page(kTable, DN_VERSION) : bash_completion(kTable)) << std::flush;
+    return 0;
+  }
   log::say(arguments.positional.empty() ? help_text(kTable) : help_text(kTable, arguments.positional));
   return 0;
 }

@@ -25,8 +25,9 @@ std::string take(std::vector<std::string>& words, std::string_view extension, co
 
 }  // namespace
 
-ModelFiles model_files(const std::vector<std::string>& positional) {
-  std::vector<std::string> words = positional;
+ModelFiles model_files(const Arguments& arguments) {
+  std::vector<std::string> words = arguments.positional;
+  if (arguments.knows("data")) words.insert(words.begin(), arguments.text("data"));
   ensure(words.size() >= 2, "the table asks for DATA and CFG");
   ModelFiles files;
   // Only the first three places are model files; an image that ends in .data stays an image.
@@ -59,7 +60,7 @@ size_t memory_option(const Arguments& arguments) {
   return *bytes;
 }
 
-Network load_model(const fs::path& cfg, const fs::path& weights) {
+Network load_model(const fs::path& cfg, const fs::path& weights, uint64_t* seen) {
   Network network = Network::from_cfg(cfg);
   network.params().initialize(1);
   const WeightsInfo info = load_weights(network, weights);
@@ -67,6 +68,7 @@ Network load_model(const fs::path& cfg, const fs::path& weights) {
     fail(weights.string(), ": holds ", info.loaded, " of the ", info.layers, " layers of ", cfg.string(),
          ": expected all (this looks like a "
          "pretrained part, good for `detector train` only)");
+  if (seen) *seen = info.seen;
   return network;
 }
 

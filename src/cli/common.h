@@ -11,17 +11,18 @@
 namespace dn::cli {
 
 // DATA CFG [WEIGHTS] [others...]. The order is theirs, but a file with the extension .data or .cfg is taken for what it says wherever it stands.
+// A command with an option -data has no DATA among its arguments.
 struct ModelFiles {
   fs::path data, cfg;
   std::optional<fs::path> weights;
   std::vector<std::string> others;
 };
-ModelFiles model_files(const std::vector<std::string>& positional);
+ModelFiles model_files(const Arguments& arguments);
 
 cpu::DeviceOptions device_options(const Arguments& arguments);
 size_t memory_option(const Arguments& arguments);   // -memory in bytes; 0: not given
-// A network ready for inference. Weights that hold only a part of the layers are refused.
-Network load_model(const fs::path& cfg, const fs::path& weights);
+// A network ready for inference. Weights that hold only a part of the layers are refused. seen: images that the weights were trained on.
+Network load_model(const fs::path& cfg, const fs::path& weights, uint64_t* seen = nullptr);
 
 // The options' notes ("changes nothing") as lines on stderr.
 void say_notes(const Arguments& arguments);
@@ -38,6 +39,18 @@ int convert_coco(const Arguments& arguments);
 int convert_kitti(const Arguments& arguments);
 int convert_bdd(const Arguments& arguments);
 int partial(const Arguments& arguments);
+int average(const Arguments& arguments);
+int rescale(const Arguments& arguments);
+int rgbgr(const Arguments& arguments);
+int normalize(const Arguments& arguments);
+int denormalize(const Arguments& arguments);
+int reset(const Arguments& arguments);
+int statistics(const Arguments& arguments);
+int visualize(const Arguments& arguments);
+int imtest(const Arguments& arguments);
+int speed(const Arguments& arguments);
+int ops(const Arguments& arguments);
+int video(const Arguments& arguments);
 int describe(const Arguments& arguments);
 int synth(const Arguments& arguments);
 int demo(const Arguments& arguments);

@@ -13,7 +13,7 @@ constexpr float kRecallThreshold = .001f, kRecallNms = .4f;
 
 struct Setup {
   Setup(const Arguments& arguments, const ValidationOptions& options)
-      : files(model_files(arguments.positional)),
+      : files(model_files(arguments)),
         network(load_model(files.cfg, *files.weights)),
         device(device_options(arguments)),
         validation(read_data_file(files.data), last_head(network).classes(), options) {}

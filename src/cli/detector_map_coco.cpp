@@ -128,7 +128,7 @@ Box within_image(const Box& box) {
 int map_coco(const Arguments& arguments) {
   for (const char* name : {"points", "iou_thresh", "thresh"})
     if (arguments.has(name)) fail("-", name, ": has no place beside -coco, whose thresholds and recall levels are fixed");
-  const ModelFiles files = model_files(arguments.positional);
+  const ModelFiles files = model_files(arguments);
   const DataFile data = read_data_file(files.data);
   Network network = load_model(files.cfg, *files.weights);
   cpu::Device device(device_options(arguments));

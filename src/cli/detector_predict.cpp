@@ -73,7 +73,7 @@ std::optional<Tracker> make_tracker(const Network& network, const Request& reque
 }  // namespace
 
 int test(const Arguments& arguments) {
-  const ModelFiles files = model_files(arguments.positional);
+  const ModelFiles files = model_files(arguments);
   const Request request = read_request(arguments, files);
   const DataFile data = read_data_file(files.data);
   Network network = load_model(files.cfg, *files.weights);

@@ -12,7 +12,7 @@ constexpr int kShownSamples = 36;
 }  // namespace
 
 int train(const Arguments& arguments) {
-  const ModelFiles files = model_files(arguments.positional);
+  const ModelFiles files = model_files(arguments);
   TrainOptions options;
   options.data = files.data;
   options.cfg = files.cfg;

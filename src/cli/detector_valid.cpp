@@ -9,7 +9,7 @@
 namespace dn::cli {
 
 int valid(const Arguments& arguments) {
-  const ModelFiles files = model_files(arguments.positional);
+  const ModelFiles files = model_files(arguments);
   const DataFile data = read_data_file(files.data);
   if (data.valid.empty()) fail(data.file, ": valid is missing: expected the path of a list of images");
   const Dataset images(resolve_path(data.valid, data.file));

@@ -26,18 +26,26 @@ bool is_option(const std::string& word) {
   return word.size() > 1 && word[0] == '-' && !parse_real(word);  // "-1" is a number
 }
 
+bool begins_with(const std::vector<std::string>& words, std::string_view name) {
+  const auto parts = split(name, ' ');
+  return parts.size() <= words.size() &&
+         std::equal(parts.begin(), parts.end(), words.begin(), [](auto part, const auto& word) { return canonical(part) == canonical(word); });
+}
+
 const Command* find_command(const Table& table, const std::vector<std::string>& words, size_t& used) {
   const Command* best = nullptr;
   for (const Command& command : table.commands) {
-    const auto parts = split(command.name, ' ');
-    if (parts.size() > words.size() || (best && parts.size() <= used)) continue;
-    const bool same = std::equal(parts.begin(), parts.end(), words.begin(), [](auto a, const auto& b) { return canonical(a) == canonical(b); });
-    if (same) {
-      best = &command;
-      used = parts.size();
-    }
+    const size_t parts = split(command.name, ' ').size();
+    if ((best && parts <= used) || !begins_with(words, command.name)) continue;
+    best = &command;
+    used = parts;
   }
   return best;
+}
+
+void check_refused(const Table& table, const std::vector<std::string>& words) {
+  for (const RefusedCommand& refused : table.refused)
+    if (begins_with(words, refused.name)) fail(refused.name, ": not in this program: ", refused.reason);
 }
 
 [[noreturn]] void unknown_command(const Table& table, const std::vector<std::string>& words) {
@@ -96,18 +104,6 @@ void sort_words(const std::vector<Known>& all, std::span<const std::string> word
   }
 }
 
-std::string usage(const Command& command) {
-  return concat("darknet ", command.name, command.arguments.empty() ? "" : " ", command.arguments, " [options]");
-}
-
-void list_options(std::string& text, std::span<const Option> options) {
-  for (const Option& o : options) {
-    std::string left = concat("  -", o.name, o.value.empty() ? "" : " ", o.value);
-    left.resize(std::max<size_t>(left.size() + 1, 26), ' ');
-    text += concat(left, o.help, o.initial.empty() ? "" : concat(" (default ", o.initial, ")"), "\n");
-  }
-}
-
 }  // namespace
 
 std::string canonical(std::string_view name) {
@@ -116,16 +112,22 @@ std::string canonical(std::string_view name) {
   return text;
 }
 
+std::string usage(const Command& command) {
+  return concat("darknet ", command.name, command.arguments.empty() ? "" : " ", command.arguments, " [options]");
+}
+
 Arguments parse(const Table& table, std::span<const std::string> words) {
   const std::vector<Known> all = all_options(table);
   std::vector<Given> options;
   Arguments result;
+  check_refused(table, {words.begin(), words.end()});   // before their options, which are unknown here
   sort_words(all, words, options, result.positional);
   for (const Given& given : options)
     if (const std::string name = canonical(given.written); name == "help" || name == "h") result.help = true;
   size_t used = 0;
   result.command = find_command(table, result.positional, used);
   if (!result.command) {
+    check_refused(table, result.positional);
     if (result.help || result.positional.empty()) return result;
     unknown_command(table, result.positional);
   }
@@ -137,7 +139,11 @@ Arguments parse(const Table& table, std::span<const std::string> words) {
     if (name == "help" || name == "h") continue;
     const bool mine = std::any_of(result.known_.begin(), result.known_.end(), [&](const Option* o) { return canonical(o->name) == name; });
     const auto inert = std::find_if(table.inert.begin(), table.inert.end(), [&](const InertOption& o) { return canonical(o.name) == name; });
-    if (mine)
+    const auto before = std::find_if(result.given_.begin(), result.given_.end(), [&](const auto& g) { return g.first == name; });
+    if (mine && before != result.given_.end()) {
+      if (before->second != given.value)
+        result.notes.push_back(concat("option ", given.written, " ", given.value, " changes nothing: it is given twice, and the first, ", before->second, ", counts"));
+    } else if (mine)
       result.given_.emplace_back(name, given.value);
     else
       result.notes.push_back(concat("option ", given.written, " changes nothing",
@@ -148,6 +154,10 @@ Arguments parse(const Table& table, std::span<const std::string> words) {
   if (!result.help && result.command->most >= 0 && count > result.command->most)
     fail("'", result.positional[static_cast<size_t>(result.command->most)], "': one argument too many; expected: ", usage(*result.command));
   return result;
+}
+
+bool Arguments::knows(std::string_view name) const {
+  return std::any_of(known_.begin(), known_.end(), [&](const Option* o) { return o->name == name; });
 }
 
 bool Arguments::has(std::string_view name) const {
@@ -180,42 +190,6 @@ double Arguments::real(std::string_view name, double min, double max) const {
   const std::optional<double> number = parse_real(value);
   if (!number || *number < min || *number > max) fail("option -", name, " = ", value, ": expected a number ", min, "..", max);
   return *number;
-}
-
-std::string help_text(const Table& table, const Command& command) {
-  std::string text = concat("usage: ", usage(command), "\n\n", command.summary, "\n");
-  if (!command.details.empty()) text += concat("\n", command.details, "\n");
-  if (!command.options.empty()) {
-    text += "\noptions:\n";
-    list_options(text, command.options);
-  }
-  text += "\noptions of every command:\n";
-  list_options(text, table.global);
-  return text;
-}
-
-std::string help_text(const Table& table, std::span<const std::string> words) {
-  std::string text;
-  for (const Command& command : table.commands) {
-    const auto parts = split(command.name, ' ');
-    const bool same = parts.size() >= words.size() &&
-                      std::equal(words.begin(), words.end(), parts.begin(), [](const auto& a, auto b) { return canonical(a) == canonical(b); });
-    if (same) text += (text.empty() ? "" : "\n") + help_text(table, command);
-  }
-  if (text.empty()) fail("help: no command '", join(std::vector<std::string>(words.begin(), words.end()), " "), "' (`darknet help` lists them)");
-  return text;
-}
-
-std::string help_text(const Table& table) {
-  std::string text = "usage: darknet COMMAND [arguments] [options]\n\ncommands:\n";
-  for (const Command& command : table.commands) {
-    std::string left = concat("  ", command.name, command.arguments.empty() ? "" : " ", command.arguments);
-    left.resize(std::max<size_t>(left.size() + 2, 58), ' ');
-    text += concat(left, command.summary, "\n");
-  }
-  text += "\noptions of every command:\n";
-  list_options(text, table.global);
-  return text + "\n`darknet help COMMAND` or `darknet COMMAND --help` tells more.\n";
 }
 
 }  // namespace dn::cli

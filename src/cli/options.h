@@ -38,10 +38,17 @@ struct InertOption {
   std::string_view reason;
 };
 
+// Commands of the family that this program does not have.
+struct RefusedCommand {
+  std::string_view name;
+  std::string_view reason;
+};
+
 struct Table {
   std::span<const Command> commands;
   std::span<const Option> global;  // of every command
   std::span<const InertOption> inert;
+  std::span<const RefusedCommand> refused = {};
 };
 
 // What the user typed, sorted out and checked against one command.
@@ -50,8 +57,9 @@ class Arguments {
   const Command* command = nullptr;
   bool help = false;
   std::vector<std::string> positional;  // behind the command's own words
-  std::vector<std::string> notes;       // accepted options that change nothing, one sentence each
+  std::vector<std::string> notes;       // accepted options that change nothing, one sentence each; options given twice
 
+  bool knows(std::string_view name) const;                                 // the command has such an option
   bool has(std::string_view name) const;                                   // given by the user
   std::string text(std::string_view name) const;                           // given or default
   int64_t integer(std::string_view name, int64_t min, int64_t max) const;  // Error outside [min, max]
@@ -65,14 +73,11 @@ class Arguments {
 };
 
 // `words` is argv without the program's name. `command` stays null when only help was asked for or nothing was given.
-// Throws Error for an unknown command or option (with the nearest name), a missing value, a wrong number of arguments.
+// Throws Error for an unknown command or option (with the nearest name), a refused command, a missing value, a wrong number of arguments.
+// Of an option that is given more than once the first counts, as in the family.
 Arguments parse(const Table& table, std::span<const std::string> words);
 
-// All commands; or one; or those that begin with `words` ("detector").
-std::string help_text(const Table& table);
-std::string help_text(const Table& table, const Command& command);
-std::string help_text(const Table& table, std::span<const std::string> words);
-
 std::string canonical(std::string_view name);  // lower case without '_' and '-'
+std::string usage(const Command& command);     // "darknet partial CFG WEIGHTS OUT N [options]"
 
 }  // namespace dn::cli

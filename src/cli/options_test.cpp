@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "cli/help.h"
 
 namespace dn::cli {
 namespace {
@@ -16,7 +17,8 @@ constexpr Command kCommands[] = {{"detector train", "DATA CFG [WEIGHTS]", 2, 3, 
                                  {"help", "[COMMAND]", 0, -1, "help", {}}};
 constexpr Option kGlobal[] = {{"threads", "N", "0", "threads"}};
 constexpr InertOption kInert[] = {{"dont_show", "", "no windows are opened"}, {"mjpeg_port", "P", "no stream"}};
-constexpr Table kTable{kCommands, kGlobal, kInert};
+constexpr RefusedCommand kRefused[] = {{"classifier", "no classifiers"}, {"detector draw", "nothing is drawn"}};
+constexpr Table kTable{kCommands, kGlobal, kInert, kRefused};
 
 Arguments run(std::vector<std::string> words) { return parse(kTable, words); }
 
@@ -84,6 +86,27 @@ TEST(options, what_changes_nothing_is_said) {
   ASSERT_EQ(a.notes.size(), 3u);
   EXPECT_EQ(a.notes[0], "option -dont_show changes nothing: no windows are opened");
   EXPECT_EQ(a.notes[2], "option -points changes nothing in `detector train`");
+}
+
+TEST(options, commands_of_the_family_are_refused_with_their_reason) {
+  EXPECT_EQ(refusal({"classifier", "train", "d", "c", "-topk"}), "classifier: not in this program: no classifiers");
+  EXPECT_EQ(refusal({"-threads", "2", "classifier", "train"}), "classifier: not in this program: no classifiers");
+  EXPECT_EQ(refusal({"detector", "draw", "d", "c"}), "detector draw: not in this program: nothing is drawn");
+  EXPECT_EQ(run({"detector", "train", "draw", "classifier"}).positional[0], "draw") << "a file may be called so";
+}
+
+TEST(options, of_a_repeated_option_the_first_counts) {
+  const Arguments a = run({"detector", "map", "d", "c", "w", "-points", "11", "--points=101", "-iou_thresh", ".5", "-iouthresh", ".5"});
+  EXPECT_EQ(a.integer("points", 0, 101), 11);
+  EXPECT_EQ(a.positional.size(), 3u);
+  ASSERT_EQ(a.notes.size(), 1u) << "the same value twice is no contradiction";
+  EXPECT_EQ(a.notes[0], "option --points 101 changes nothing: it is given twice, and the first, 11, counts");
+}
+
+TEST(options, a_command_knows_its_own) {
+  EXPECT_TRUE(run({"detector", "map", "d", "c", "w"}).knows("points"));
+  EXPECT_TRUE(run({"detector", "map", "d", "c", "w"}).knows("threads"));
+  EXPECT_FALSE(run({"detector", "train", "d", "c"}).knows("points"));
 }
 
 TEST(options, help) {
