@@ -165,7 +165,9 @@ TEST(optimizer, clip_holds_weights_and_nothing_else) {
   float largest_bias = 0;
   for (const ParamSegment& s : params.segments()) {
     for (const float value : params.values(s)) {
-      if (s.layer == 0 && s.spec.role == ParamRole::weight) EXPECT_LE(std::abs(value), .1f);
+      if (s.layer == 0 && s.spec.role == ParamRole::weight) {
+        EXPECT_LE(std::abs(value), .1f);
+      }
       if (s.layer == 0 && s.spec.role == ParamRole::bias) largest_bias = std::max(largest_bias, std::abs(value));
     }
   }
