@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from networks import classifiers, csresnext, own, scaled_yolov4, yolov3, yolov4, yolov7  # noqa: E402
+from networks import classifiers, csresnext, efficientnet, own, scaled_yolov4, yolov3, yolov4, yolov7  # noqa: E402
 
 CFG = Path(__file__).resolve().parent.parent / "cfg"
 
@@ -40,6 +40,13 @@ FILES = (
     ("yolov7x", yolov7.yolov7x, 108, 71409685),
     ("darknet19", classifiers.darknet19_classifier, 19, 20856776),
     ("darknet53", classifiers.darknet53_classifier, 53, 41645640),
+    ("enet-coco", efficientnet.enet_coco, 88, 4808270),
+    ("efficientnet_b0", efficientnet.efficientnet_b0, 83, 4890040),
+    ("resnet50", classifiers.resnet50, 50, 22825896),
+    ("resnet101", classifiers.resnet101, 101, 41870248),
+    ("resnet152", classifiers.resnet152, 152, 57559976),
+    ("densenet201", classifiers.densenet201, 201, 17206440),
+    ("retinanet", own.retinanet, 86, None),
     ("mobilenetv2-yolo", own.mobilenetv2_yolo, 59, None),
     ("convnext-yolo", own.convnext_yolo, 51, None),
     ("yolov4-tiny-bccd", own.yolov4_tiny_bccd, 21, None),

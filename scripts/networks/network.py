@@ -30,23 +30,27 @@ class Network:
             return self.input
         return self.shapes[layer]
 
-    def conv(self, filters, size=1, stride=1, activation="leaky", norm="bn", groups=1):
-        """norm: bn, lnc (per pixel, over the channels) or None. Odd kernels are padded; even ones are laid side by side."""
+    def conv(self, filters, size=1, stride=1, activation="leaky", norm="bn", groups=1, share=None):
+        """norm: bn, gn (groups of channels), lnc (per pixel, over the channels) or None. Odd kernels are padded; even ones are laid side by side.
+        share: the layer whose parameters this one uses."""
         channels, height, width = self.shape()
-        keys = {"bn": {"batch_normalize": 1}, "lnc": {"norm": "lnc"}, None: {}}[norm]
+        keys = {"bn": {"batch_normalize": 1}, None: {}}.get(norm, {"norm": norm})
         keys = {**keys, "filters": filters, "size": size, "stride": stride}
         if groups > 1:
             keys["groups"] = groups
         if size % 2:
             keys["pad"] = 1
+        if share is not None:
+            keys["share_index"] = share
         self._write("convolutional", {**keys, "activation": activation})
         padding = size // 2 if size % 2 else 0
         height, width = ((side + 2 * padding - size) // stride + 1 for side in (height, width))
         weights = channels // groups * filters * size * size
         self.convolutions += 1
-        # biases; with a norm also scales; with bn also means and variances
-        self.parameters += weights + {"bn": 4, "lnc": 2, None: 1}[norm] * filters
-        self.statistics += 2 * filters if norm == "bn" else 0
+        if share is None:
+            # biases; with a norm also scales; with bn also means and variances
+            self.parameters += weights + {"bn": 4, None: 1}.get(norm, 2) * filters
+            self.statistics += 2 * filters if norm == "bn" else 0
         self.multiplications += weights * height * width
         self.shapes.append((filters, height, width))
 
@@ -72,8 +76,9 @@ class Network:
         self.shapes.append((channels, *sources[0][1:]))
 
     def shortcut(self, layer=-3, activation="linear"):
-        """Adds a layer of the same size to the last one; where the channels differ, the leading ones take part."""
-        assert self.shape(layer)[1:] == self.shape()[1:], f"shortcut {layer}: {self.shape(layer)} + {self.shape()}"
+        """Adds a layer to the last one. Where the channels differ, the leading ones take part; of a map k times as large, every k-th pixel."""
+        (height, width), (other_height, other_width) = self.shape()[1:], self.shape(layer)[1:]
+        assert other_height % height == 0 and other_height // height == other_width / width, f"shortcut {layer}: {self.shape(layer)} + {self.shape()}"
         self._write("shortcut", {"from": layer, "activation": activation})
         self.shapes.append(self.shape())
 
@@ -86,16 +91,54 @@ class Network:
         self._write("softmax", {"groups": 1})
         self.shapes.append(self.shape())
 
+    def scale_channels(self, layer):
+        """Multiplies every channel of the layer with a value of the last one (squeeze and excitation)."""
+        assert self.shape() == (self.shape(layer)[0], 1, 1)
+        self._write("scale_channels", {"from": layer})
+        self.shapes.append(self.shape(layer))
+
+    def reorg(self, stride=2):
+        """Squares of pixels become channels, in the order that YOLOv2 was trained with."""
+        channels, height, width = self.shape()
+        self._write("reorg", {"stride": stride})
+        self.shapes.append((channels * stride * stride, height // stride, width // stride))
+
+    def dropout(self, probability):
+        self._write("dropout", {"probability": probability})
+        self.shapes.append(self.shape())
+
+    def connected(self, outputs, activation="leaky"):
+        channels, height, width = self.shape()
+        self._write("connected", {"output": outputs, "activation": activation})
+        self._dense(outputs, channels * height * width * outputs)
+        self.shapes.append((outputs, 1, 1))
+
+    def local(self, filters, size, activation="leaky"):
+        """A convolution whose kernel differs from pixel to pixel."""
+        channels, height, width = self.shape()
+        self._write("local", {"filters": filters, "size": size, "stride": 1, "pad": 1, "activation": activation})
+        self._dense(filters * height * width, channels * size * size * filters * height * width)
+        self.shapes.append((filters, height, width))
+
+    def _dense(self, biases, weights):
+        self.parameters += biases + weights
+        self.multiplications += weights
+
+    def section(self, name, **keys):
+        """One whose output has the shape of its input."""
+        self._write(name, keys)
+        self.shapes.append(self.shape())
+
     def last(self):
         """Index of the last layer so far."""
         return len(self.shapes) - 1
 
-    def head(self, mask, anchors, classes, activation="linear", **keys):
-        """The convolution that feeds a [yolo] section, and the section. new_coords asks for a logistic convolution."""
-        self.conv(len(mask) * (5 + classes), activation=activation, norm=None)
+    def head(self, mask, anchors, classes, activation="linear", section="yolo", size=1, share=None, **keys):
+        """The convolution that feeds a [yolo] or [Gaussian_yolo] section, and the section. new_coords asks for a logistic convolution."""
+        entries = {"yolo": 5, "Gaussian_yolo": 9}[section] + classes
+        self.conv(len(mask) * entries, size, activation=activation, norm=None, share=share)
         pairs = [f"{w},{h}" for w, h in anchors]
-        self._write("yolo", {"mask": mask, "anchors": ",  ".join(pairs), "classes": classes, "num": len(anchors), **keys})
-        self.shapes.append(self.shape())
+        self.section(section, mask=mask, anchors=",  ".join(pairs), classes=classes, num=len(anchors), **keys)
 
     def residuals(self, count, inner, outer, activation="leaky"):
         for _ in range(count):

@@ -121,3 +121,79 @@ def convnext_yolo():
         "pixel over the channels, gelu. Unlike the paper's, the halvings normalize their output, and there is no layer scale. The heads are this",
         "project's; there are no published weights, and .safetensors holds those of a training, since .weights has no form for the normalization.",
     )
+
+
+RETINA_LEVELS = (8, 16, 32, 64, 128)
+
+
+def retina_anchors():
+    """Per level three sizes, 4, 4 x 2^(1/3) and 4 x 2^(2/3) strides, in the aspects 1:2, 1:1, 2:1, smallest first."""
+    return tuple(
+        (round(4 * stride * 2 ** (step / 3) * aspect**0.5), round(4 * stride * 2 ** (step / 3) / aspect**0.5))
+        for stride in RETINA_LEVELS for step in range(3) for aspect in (0.5, 1, 2)
+    )  # fmt: skip
+
+
+def projected_resnet50(net):
+    """ResNet-50 with projections. Returns the last layers of strides 8, 16 and 32."""
+    net.conv(64, 7, 2, "relu")
+    net.maxpool(2, 2)
+    ends = []
+    for filters, blocks in ((64, 3), (128, 4), (256, 6), (512, 3)):
+        for i in range(blocks):
+            stride = 2 if filters > 64 and i == 0 else 1
+            start = net.last()
+            net.conv(filters, activation="relu")
+            net.conv(filters, 3, stride, "relu")
+            net.conv(4 * filters, activation="linear")
+            if i == 0:
+                net.route(start)
+                net.conv(4 * filters, 1, stride, "linear")
+                net.shortcut(-3, "relu")
+            else:
+                net.shortcut(-4, "relu")
+        ends.append(net.last())
+    return ends[1:]
+
+
+def retinanet():
+    net = Network(**recipe(512, 16, 4, 0.001, 360000, (240000, 320000)))
+    net.comment("ResNet-50")
+    third, fourth, fifth = projected_resnet50(net)
+    net.comment("feature pyramid: 1x1 on each stride, the coarser one added to it, smoothed by 3x3")
+    net.conv(256, activation="linear")
+    top = net.last()
+    tops = [top]
+    for lateral in (fourth, third):
+        net.upsample()
+        net.route(lateral)
+        net.conv(256, activation="linear")
+        net.shortcut(-3)
+        tops.append(net.last())
+    levels = {}
+    for stride, end in zip((8, 16, 32), reversed(tops)):
+        net.route(end)
+        net.conv(256, 3, activation="linear")
+        levels[stride] = net.last()
+    net.comment("two coarser strides")
+    for stride in (64, 128):
+        net.conv(256, 3, 2, "relu")
+        levels[stride] = net.last()
+    anchors = retina_anchors()
+    towers = []
+    for i, stride in enumerate(RETINA_LEVELS):
+        net.comment(f"head of stride {stride}" + (", which shares the parameters of the first one" if towers else ""))
+        net.route(levels[stride])
+        own = []
+        for j in range(4):
+            net.conv(256, 3, activation="relu", norm="gn", share=towers[j] if towers else None)
+            own.append(net.last())
+        own.append(net.last() + 1)
+        net.head(range(9 * i, 9 * i + 9), anchors, 80, size=3, share=towers[4] if towers else None, focal_loss=1, jitter=0.3, ignore_thresh=0.5,
+                 truth_thresh=1, iou_thresh=0.5, iou_loss="giou", iou_normalizer=0.5, random=0)  # fmt: skip
+        towers = towers or own
+    return net, net.file(
+        "RetinaNet's form (Lin, Goyal, Girshick, He, Dollar 2017): ResNet-50, a feature pyramid, five heads of 9 anchors a cell that share their",
+        "parameters, focal loss, 80 classes. Unlike the paper's, boxes and classes come from one tower, normalized in groups, and a box has an",
+        "objectness. There are no published weights; .safetensors holds those of a training, since .weights has no form for the normalization.",
+    )

@@ -106,7 +106,8 @@ HEADS_LARGE = {"iou_thresh": 0.2, "obj_normalizer": 1.0, "max_delta": 2}
 
 
 def build(size, subdivisions, title, weights, **parts):
-    net = Network(**recipe(size, 64, subdivisions, 0.001, 500500, (400000, 450000), momentum=0.949, letter_box=1))
+    net = Network(**recipe(size, 64, subdivisions, 0.001, 500500, (400000, 450000), momentum=0.949, letter_box=1, mosaic=1,
+                           ema_alpha=0.9998))  # fmt: skip
     scaled(net, **parts)
     return net, net.file(f"{title}, 80 classes (Wang, Bochkovskiy, Liao 2021).", f"The published {weights} fits.")
 

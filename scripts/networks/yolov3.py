@@ -16,8 +16,8 @@ def darknet53(net):
 ABOUT_YOLOV3 = ("YOLOv3: Darknet-53 with three heads, 80 classes (Redmon, Farhadi 2018). The published yolov3.weights fits.",)
 
 
-def yolov3(size=416, classes=80, spp=False, about=ABOUT_YOLOV3):
-    net = Network(**recipe(size, 64, 16, *LONG))
+def yolov3(size=416, classes=80, spp=False, about=ABOUT_YOLOV3, anchors=COCO_ANCHORS, rates=LONG, **keys):
+    net = Network(**recipe(size, 64, 16, *rates))
     net.comment("Darknet-53: five halvings, residual blocks between them")
     darknet53(net)
     for filters, mask, deeper in ((512, (6, 7, 8), 61), (256, (3, 4, 5), 36), (128, (0, 1, 2), None)):
@@ -29,7 +29,7 @@ def yolov3(size=416, classes=80, spp=False, about=ABOUT_YOLOV3):
                 pyramid(net)
                 net.conv(filters)
             net.conv(2 * filters, 3)
-        net.head(mask, COCO_ANCHORS, classes, **HEAD_V3)
+        net.head(mask, anchors, classes, **{**HEAD_V3, **keys})
         if deeper:
             net.route(-4)
             net.conv(filters // 2)
@@ -45,6 +45,17 @@ def yolov3_spp():
 
 def yolov3_openimages():
     return yolov3(608, 601, about=("YOLOv3 for the 601 classes of OpenImages. The published yolov3-openimages.weights fits.",))
+
+
+def gaussian_yolov3_bdd():
+    anchors = ((7, 10), (14, 24), (27, 43), (32, 97), (57, 64), (92, 109), (73, 175), (141, 178), (144, 291))
+    about = (
+        "YOLOv3 whose boxes have an uncertainty, 10 classes of BDD100K (Choi, Chun, Kim, Lee 2019).",
+        "The published Gaussian_yolov3_BDD.weights fits.",
+    )
+    keys = {"ignore_thresh": 0.5, "iou_thresh": 0.213, "iou_normalizer": 0.5, "iou_loss": "giou", "uc_normalizer": 1.0, "cls_normalizer": 1.0,
+            "scale_x_y": 1.0}  # fmt: skip
+    return yolov3(512, 10, about=about, anchors=anchors, rates=(0.0001, *LONG[1:]), section="Gaussian_yolo", **keys)
 
 
 def tiny_trunk(net, deepest):

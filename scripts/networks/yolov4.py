@@ -10,7 +10,7 @@ ABOUT_YOLOV4 = (
 
 
 def yolov4(size=416, subdivisions=8, rate=0.0013, about=ABOUT_YOLOV4):
-    net = Network(**recipe(size, 64, subdivisions, rate, 500500, (400000, 450000), momentum=0.949))
+    net = Network(**recipe(size, 64, subdivisions, rate, 500500, (400000, 450000), momentum=0.949, mosaic=1))
     keys = {"jitter": 0.3, "ignore_thresh": 0.7, "truth_thresh": 1, "iou_thresh": 0.213, "iou_loss": "ciou", "iou_normalizer": 0.07,
             "cls_normalizer": 1.0, "nms_kind": "greedynms", "beta_nms": 0.6, "max_delta": 5, "random": 1}  # fmt: skip
     net.comment("CSPDarknet-53")
