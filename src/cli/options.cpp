@@ -62,6 +62,9 @@ void check_refused(const Table& table, const std::vector<std::string>& words) {
       return join(names, ", ");
     }());
   const std::string& word = group ? words[1] : words[0];
+  // A verb of a group without the group: `train`.
+  for (const Command& command : table.commands)
+    if (!group && command.name.ends_with(concat(" ", canonical(word)))) fail(word, ": unknown command; did you mean '", command.name, "'?");
   const std::string_view near = nearest_name(word, group ? seconds : firsts);
   fail((group ? words[0] + " " : std::string()), word, ": unknown command", near.empty() ? "" : concat("; did you mean '", near, "'?"),
        " (`darknet help` lists them)");

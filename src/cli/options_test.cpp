@@ -63,6 +63,8 @@ TEST(options, unknown_ones_are_refused_with_a_hint) {
   EXPECT_NE(refusal({"detector", "train", "d", "c", "-xyzzy"}).find("-xyzzy: unknown option"), std::string::npos);
   EXPECT_NE(refusal({"detecter", "train", "d", "c"}).find("did you mean 'detector'?"), std::string::npos);
   EXPECT_NE(refusal({"detector", "trai", "d", "c"}).find("did you mean 'train'?"), std::string::npos);
+  EXPECT_NE(refusal({"detector", "trian", "d", "c"}).find("did you mean 'train'?"), std::string::npos);
+  EXPECT_NE(refusal({"train", "d", "c"}).find("did you mean 'detector train'?"), std::string::npos);
   EXPECT_NE(refusal({"detector"}).find("train, map"), std::string::npos);
 }
 
