@@ -19,8 +19,10 @@ void run(const Arguments& a) {
   const Timing timing = time_runs(a.runs, [&] {
     plan.forward({});
     std::vector<Detection> detections;
-    for (const int layer : heads)
-      for (int n = 0; n < a.batch; ++n) network.layers()[static_cast<size_t>(layer)]->head()->decode(plan.output(layer), n, plan.input_shape(), .9f, detections);
+    for (const int layer : heads) {
+      const Head& head = *network.layers()[static_cast<size_t>(layer)]->head();
+      for (int n = 0; n < a.batch; ++n) head.decode(plan.output(layer), n, plan.input_shape(), {.threshold = .9f}, detections);
+    }
   });
   if (a.profile)
     for (const StepTime& t : plan.times())

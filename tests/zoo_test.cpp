@@ -106,7 +106,7 @@ TEST_P(Zoo, LoadsForeignWeightsAndInfers) {
   std::vector<Detection> found;
   const auto heads = network_.heads();
   const auto layers = network_.head_layers();
-  for (size_t i = 0; i < heads.size(); ++i) heads[i]->decode(plan.output(layers[i]), 1, network_.input(2), 0, found);
+  for (size_t i = 0; i < heads.size(); ++i) heads[i]->decode(plan.output(layers[i]), 1, network_.input(2), {.threshold = 0}, found);
   EXPECT_EQ(found.empty(), heads.empty());
   if (!loaded) GTEST_SKIP() << "infers, but without foreign weights: the generator or numpy is missing, or they cannot express a section";
 }

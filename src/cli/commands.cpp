@@ -16,6 +16,8 @@ constexpr Option kIouThresh = {"iou_thresh", "T", "0.5", "a detection is right w
 constexpr Option kPoints = {"points", "N", "0", "recall points of the average precision: 0 (area under the curve), 11 (VOC 2007), 101 (COCO)"};
 constexpr Option kLetterBox = {"letter_box", "", "", "keep the image's aspect (on anyway with letter_box=1 in the cfg)"};
 
+constexpr Option kHier = {"hier", "T", "0.5", "[region] with a tree: the way to more special classes is followed while their probability is above this"};
+
 constexpr Option kMemory = {"memory", "SIZE", "", "memory for everything, such as 8G or 900M; what it has no room for backward computes again (default: no limit; with norm_scope = batch 80 % of what is free)"};
 
 constexpr Option kTrain[] = {
@@ -32,6 +34,7 @@ constexpr Option kTrain[] = {
 };
 constexpr Option kTest[] = {
     {"thresh", "T", "0.25", "confidence from which a detection counts"},
+    kHier,
     {"list", "F", "", "a file with one image path a line (no pictures are drawn for these)"},
     {"out", "F", "", "write the detections to this JSON file"},
     {"ext_output", "", "", "print left, top, width and height of each box in pixels"},
@@ -41,6 +44,7 @@ constexpr Option kTest[] = {
 };
 constexpr Option kVideo[] = {
     {"thresh", "T", "0.25", "confidence from which a detection counts"},
+    kHier,
     {"c", "N", "0", "without VIDEO: the camera /dev/videoN"},
     {"s", "N", "0", "frames left out after each one"},
     {"out_filename", "F", "", "write the video with its boxes; the extension says the format (.mp4, .avi, .mkv)"},
@@ -57,6 +61,7 @@ constexpr Option kMap[] = {
     kThresh,
     kIouThresh,
     kPoints,
+    kHier,
     kLetterBox,
     {"coco", "", "", "COCO's twelve numbers instead: AP, AP50, AP75, by area, AR (areas are those of the boxes)"},
     {"gt", "F", "", "with -coco: take the objects from this COCO annotation file (exact areas, crowds) instead of the labels"},
@@ -77,7 +82,7 @@ constexpr Option kConvertCoco[] = {
     {"train", "F", "", "annotation file of the training images; without it: looked for in DIR"},
     {"valid", "F", "", "annotation file of the validation images; without it: looked for in DIR"},
 };
-constexpr Option kValid[] = {{"out", "NAME", "", "base name of the result files; default: as usual for the format"}, kLetterBox};
+constexpr Option kValid[] = {{"out", "NAME", "", "base name of the result files; default: as usual for the format"}, kHier, kLetterBox};
 constexpr Option kAnchors[] = {
     {"num_of_clusters", "N", "5", "number of anchors"},
     {"width", "N", "", "network input width, needed"},
@@ -228,7 +233,6 @@ constexpr InertOption kInert[] = {
     {"cuda_debug_sync", "", kNoGpu},
     {"benchmark_layers", "", "layers are not timed one by one"},
     {"chart", "F", "a resumed run takes its chart from metrics.jsonl"},
-    {"hier", "T", "no head has a class hierarchy"},
     {"verbose", "", "nothing more is known"},
     {"colour", "", "lines are not coloured"},
     {"nocolour", "", "lines are not coloured"},

@@ -16,7 +16,7 @@ struct Setup {
       : files(model_files(arguments)),
         network(load_model(files.cfg, *files.weights)),
         device(device_options(arguments)),
-        validation(read_data_file(files.data), last_head(network).classes(), options) {}
+        validation(read_data_file(files.data), last_head(network), options) {}
   static const Head& last_head(const Network& network) {
     if (network.heads().empty()) fail(network.file(), ": no detection head; expected [yolo] or another head");
     return *network.heads().back();
@@ -62,6 +62,7 @@ int map(const Arguments& arguments) {
   options.points = static_cast<int>(arguments.integer("points", 0, 101));
   options.letter_box = arguments.has("letter_box");
   check_points(options.points);
+  options.hierarchy = arguments.real("hier", 0, 1);
   Setup setup(arguments, options);
   const StopSignal stop;
   const std::optional<MapReport> result = setup.validation.run(setup.network, setup.device);

@@ -57,7 +57,7 @@ class Truths {
 
 class LabelTruths : public Truths {
  public:
-  LabelTruths(const DataFile& data, int classes) : validation_(data, classes, {}) {}
+  LabelTruths(const DataFile& data, const Head& head) : validation_(data, head, {}) {}
   const std::vector<std::string>& paths() const override { return validation_.paths(); }
   const std::vector<std::string>& names() const override { return validation_.names(); }
   void add(CocoMetrics& metrics, const ImageDetections& found) const override {
@@ -133,14 +133,17 @@ int map_coco(const Arguments& arguments) {
   Network network = load_model(files.cfg, *files.weights);
   cpu::Device device(device_options(arguments));
   if (network.heads().empty()) fail(network.file(), ": no detection head; expected [yolo] or another head");
-  const int classes = network.heads().back()->classes();
+  const Head& head = *network.heads().back();
+  const int classes = head.label_classes();
   std::unique_ptr<Truths> truths;
   if (arguments.has("gt"))
     truths = std::make_unique<FileTruths>(data, classes, arguments.text("gt"));
   else
-    truths = std::make_unique<LabelTruths>(data, classes);
+    truths = std::make_unique<LabelTruths>(data, head);
   EvaluatorOptions options = benchmark_options(network, device, truths->paths().size());
   options.letter_box |= arguments.has("letter_box");
+  options.hierarchy = static_cast<float>(arguments.real("hier", 0, 1));
+  options.report.assign(head.class_map().begin(), head.class_map().end());
   Evaluator evaluator(network, device, options);
   CocoMetrics metrics(evaluator.classes());
   const StopSignal stop;

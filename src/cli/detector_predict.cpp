@@ -17,7 +17,7 @@ namespace {
 struct Request {
   std::vector<std::string> images;
   size_t drawn = 0;  // of them, the first so many get a picture
-  float threshold = .25f;
+  float threshold = .25f, hierarchy = .5f;
   bool extended = false, save_labels = false, track = false;
   std::string json;  // file; empty: none
 };
@@ -32,6 +32,7 @@ Request read_request(const Arguments& arguments, const ModelFiles& files) {
   }
   if (request.images.empty()) fail("no images; expected: darknet detector test DATA CFG WEIGHTS IMAGE... or -list FILE");
   request.threshold = static_cast<float>(arguments.real("thresh", 0, 1));
+  request.hierarchy = static_cast<float>(arguments.real("hier", 0, 1));
   request.extended = arguments.has("ext_output");
   request.save_labels = arguments.has("save_labels");
   request.track = arguments.has("track");
@@ -81,6 +82,7 @@ int test(const Arguments& arguments) {
   EvaluatorOptions options = evaluator_options(network, device, request.images.size());
   if (request.drawn == request.images.size()) options.mini_batch = 1;  // the time of each image is what people look at
   options.threshold = request.threshold;
+  options.hierarchy = request.hierarchy;
   options.letter_box |= arguments.has("letter_box");
   options.embeddings = request.track;
   std::optional<Tracker> tracker = make_tracker(network, request);

@@ -7,6 +7,20 @@
 #include "train/validation.h"
 
 namespace dn::cli {
+namespace {
+
+// With a class tree map= names the nodes that a benchmark asks for, in the order of its classes. Empty: no tree or no map.
+std::vector<int> reported_nodes(const DataFile& data, const Network& network) {
+  if (data.map.empty() || network.heads().empty() || !network.heads().back()->has_class_tree()) return {};
+  const int classes = network.heads().back()->classes();
+  std::vector<int> nodes = map_numbers(data);
+  for (const int node : nodes)
+    if (node < 0 || node >= classes)
+      fail(resolve_path(data.map, data.file).string(), ": ", node, ": expected a class of the head, 0..", classes - 1);
+  return nodes;
+}
+
+}  // namespace
 
 int valid(const Arguments& arguments) {
   const ModelFiles files = model_files(arguments);
@@ -17,12 +31,16 @@ int valid(const Arguments& arguments) {
   cpu::Device device(device_options(arguments));
   EvaluatorOptions options = benchmark_options(network, device, images.size());
   options.letter_box |= arguments.has("letter_box");
+  options.hierarchy = static_cast<float>(arguments.real("hier", 0, 1));
+  options.report = reported_nodes(data, network);
   Evaluator evaluator(network, device, options);
-  const Names names = class_names(data, evaluator.classes());
+  const Names names = class_names(data, network.heads().back()->classes(), options.report);
+  DataFile numbered = data;
+  if (!options.report.empty()) numbered.map.clear();   // it has said which classes, and does not number them too
   std::vector<std::string> paths;
   for (size_t i = 0; i < images.size(); ++i) paths.push_back(images.image(i));
   const ResultContext context{data.eval, output_folder(data.results, data.file), arguments.text("out"),
-                              names,     category_numbers(data, names.size()),   options.threshold};
+                              names,     category_numbers(numbered, names.size()), options.threshold};
   check_results(context, paths);
   const std::unique_ptr<ResultWriter> writer = open_results(context);
   log::Progress progress(data.eval, static_cast<int64_t>(paths.size()), "images");

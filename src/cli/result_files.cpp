@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "base/log.h"
@@ -159,17 +160,25 @@ int64_t image_number(const std::string& path) {
   return *number;
 }
 
+std::vector<int> map_numbers(const DataFile& data) {
+  std::vector<int> numbers;
+  const fs::path path = resolve_path(data.map, data.file);
+  for (const std::string& line : read_lines(path))
+    if (const std::string_view text = trim(line); !text.empty()) {
+      const auto number = parse_integer(text);
+      if (!number || *number < std::numeric_limits<int>::min() || *number > std::numeric_limits<int>::max())
+        fail(path.string(), ": '", text, "': expected one whole number a line");
+      numbers.push_back(static_cast<int>(*number));
+    }
+  return numbers;
+}
+
 std::vector<int> category_numbers(const DataFile& data, size_t classes) {
   std::vector<int> numbers;
   if (!data.map.empty()) {
-    const fs::path path = resolve_path(data.map, data.file);
-    for (const std::string& line : read_lines(path))
-      if (const std::string_view text = trim(line); !text.empty()) {
-        const auto number = parse_integer(text);
-        if (!number) fail(path.string(), ": '", text, "': expected one whole number a line");
-        numbers.push_back(static_cast<int>(*number));
-      }
-    if (numbers.size() < classes) fail(path.string(), ": ", numbers.size(), " numbers: expected ", classes, ", one per class");
+    numbers = map_numbers(data);
+    if (numbers.size() < classes)
+      fail(resolve_path(data.map, data.file).string(), ": ", numbers.size(), " numbers: expected ", classes, ", one per class");
     return numbers;
   }
   constexpr int kLeftOut[] = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83};

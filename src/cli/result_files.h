@@ -40,6 +40,9 @@ void check_results(const ResultContext& context, const std::vector<std::string>&
 // The benchmark's own number of an image: the last run of digits in its name (COCO_val2014_000000000042 -> 42). Error without one.
 int64_t image_number(const std::string& path);
 
+// The numbers in the file map= of the .data file, one a line.
+std::vector<int> map_numbers(const DataFile& data);
+
 // Of each class, those of `map` in the .data file, else 1, 2 ...; COCO numbers its 80 detection classes 1..90 with ten numbers left out.
 std::vector<int> category_numbers(const DataFile& data, size_t classes);
 

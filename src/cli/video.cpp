@@ -26,7 +26,7 @@ constexpr double kFpsWeight = .1;            // of the last frame in the smoothe
 struct VideoRequest {
   std::string source;        // empty: a camera
   int camera = 0, skip = 0;
-  float threshold = .25f;
+  float threshold = .25f, hierarchy = .5f;
   fs::path video, json;      // empty: not written
   std::string prefix;
   double time_limit = 0;     // seconds; 0: none
@@ -41,6 +41,7 @@ VideoRequest read_request(const Arguments& arguments, const ModelFiles& files) {
   request.camera = static_cast<int>(arguments.integer("c", 0, 1000));
   request.skip = static_cast<int>(arguments.integer("s", 0, 1'000'000));
   request.threshold = static_cast<float>(arguments.real("thresh", 0, 1));
+  request.hierarchy = static_cast<float>(arguments.real("hier", 0, 1));
   request.video = arguments.text("out_filename");
   request.json = arguments.text("json_file_output");
   request.prefix = arguments.text("prefix");
@@ -223,6 +224,7 @@ int video(const Arguments& arguments) {
   EvaluatorOptions options = evaluator_options(network, device, 1);
   options.mini_batch = 1;
   options.threshold = request.threshold;
+  options.hierarchy = request.hierarchy;
   options.letter_box |= arguments.has("letter_box");
   options.average_frames = static_cast<int>(arguments.integer("avgframes", 1, 1000));
   Evaluator evaluator(network, device, options);

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "image/box.h"
 #include "image/truth.h"
+#include "nn/kernel.h"
 #include "tensor/tensor.h"
 
 namespace dn {
@@ -41,11 +43,24 @@ struct TrackRules {
 
 enum class NmsKind { standard, greedy, diou };   // nms_kind = default | greedynms | diounms
 
+// What is wanted of an output.
+struct DecodeOptions {
+  float threshold = .005f;      // of objectness and of class probabilities, which are 0 at or below it
+  float hierarchy = .5f;        // class trees: a node is entered while its probability is above this
+  std::span<const int> report;  // the classes whose probabilities are wanted, in this order; empty: all of the head's
+  size_t count(int classes) const { return report.empty() ? static_cast<size_t>(classes) : report.size(); }
+  int class_at(size_t i) const { return report.empty() ? static_cast<int>(i) : report[i]; }
+};
+
 // What the loader, the trainer and the evaluator must know of a head.
 class Head {
  public:
   virtual ~Head() = default;
   virtual int classes() const = 0;
+  // The head's class of each class of the labels; empty: the same.
+  virtual std::span<const int> class_map() const { return {}; }
+  virtual bool has_class_tree() const { return false; }
+  int label_classes() const { return class_map().empty() ? classes() : static_cast<int>(class_map().size()); }
   virtual int max_truths() const = 0;      // boxes per image used in training
   virtual float jitter() const = 0;
   virtual float resize() const = 0;
@@ -54,7 +69,9 @@ class Head {
   virtual float beta_nms() const = 0;
   // Appends the detections of one image of the head's (plain) output with objectness > threshold. `net` is the network's input shape.
   // Detection::anchor and cell tell where each stood.
-  virtual void decode(const Tensor& output, int image, const Shape& net, float threshold, std::vector<Detection>& out) const = 0;
+  virtual void decode(const Tensor& output, int image, const Shape& net, const DecodeOptions& options, std::vector<Detection>& out) const = 0;
+  // What the family prints of a mini-batch for heads of this kind, here once for a whole batch; empty: nothing.
+  virtual std::string loss_line(const LossReport&) const { return {}; }
 
   // What a layer that learns from this head's objects ([contrastive]) must know: boxes per cell, and the cells that an image's truths are assigned
   // to, in the order of the truths; a later one of a cell stands for it. Heads without such an assignment have none.

@@ -46,6 +46,12 @@ struct LossReport {
   int64_t truths = 0;         // boxes seen
   int64_t rewritten = 0;      // assignments that met an already assigned cell
   double class_loss = 0, iou_loss = 0, total_loss = 0;
+  // Of [region] and [detection], for their log line: sums of probabilities over what was assigned, and over all.
+  double class_sum = 0, all_classes_sum = 0, objectness_sum = 0, any_objectness_sum = 0;
+  int64_t classified = 0;     // cells taught a class
+  int64_t predictions = 0;    // boxes predicted
+  int64_t recalled = 0;       // assignments that overlap their truth by more than half
+  LossReport& operator+=(const LossReport& other);
 };
 
 class LabelRejection;

@@ -89,6 +89,7 @@ std::vector<ImageDetections> Evaluator::detect(const Prepared& images) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const auto heads = network_.heads();
   const auto layers = network_.head_layers();
+  const DecodeOptions decode{options_.threshold, options_.hierarchy, options_.report};
   std::vector<ImageDetections> results(images.count);
   cpu::parallel_for(device_.threads(), images.count, [&](size_t i) {
     ImageDetections& result = results[i];
@@ -100,14 +101,14 @@ std::vector<ImageDetections> Evaluator::detect(const Prepared& images) {
     result.height = images.frames[i].height;
     for (size_t h = 0; h < heads.size(); ++h) {
       const size_t before = result.detections.size();
-      heads[h]->decode(plan_.output(layers[h]), static_cast<int>(i), plan_.input_shape(), options_.threshold, result.detections);
+      heads[h]->decode(plan_.output(layers[h]), static_cast<int>(i), plan_.input_shape(), decode, result.detections);
       if (const int layer = heads[h]->embedding_layer(); options_.embeddings && layer >= 0)
         take_embeddings(plan_.output(layer), static_cast<int>(i), heads[h]->anchors_per_cell(), std::span(result.detections).subspan(before));
     }
     keep_probable(result.detections, options_.objectness_only);
     for (Detection& d : result.detections) d.box = to_image(d.box, images.frames[i]);
     if (options_.nms > 0)
-      suppress(result.detections, options_.objectness_only ? 1 : classes_, options_.nms, heads.back()->nms_kind(), heads.back()->beta_nms());
+      suppress(result.detections, options_.objectness_only ? 1 : classes(), options_.nms, heads.back()->nms_kind(), heads.back()->beta_nms());
     keep_probable(result.detections, false);
   });
   return results;

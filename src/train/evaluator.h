@@ -18,6 +18,8 @@ struct EvaluatorOptions {
   float threshold = .005f;       // objectness and class probability at or below it are dropped
   float nms = .45f;              // overlap above which the weaker of two boxes of a class goes; 0: no suppression
   bool objectness_only = false;  // class probabilities are left out: prob has one entry, the objectness
+  float hierarchy = .5f;         // class trees: a node is entered while its probability is above this
+  std::vector<int> report;       // the heads' classes that are wanted, in this order; empty: all
   bool letter_box = false;
   bool embeddings = false;       // detections of heads with an embedding layer carry what it says of them
   int decode_threads = 1;
@@ -43,7 +45,8 @@ class Evaluator {
   // One image, for mini_batch = 1; index and width, height are the caller's to read from what he gave. prepare() may run on another thread.
   InferenceImage prepare(const Image& image) const;
   ImageDetections detect(InferenceImage&& image);
-  int classes() const { return classes_; }
+  // Length of Detection::prob: the classes that are wanted.
+  int classes() const { return options_.report.empty() ? classes_ : static_cast<int>(options_.report.size()); }
   const PlanReport& report() const { return plan_.report(); }
 
  private:

@@ -18,7 +18,8 @@ constexpr std::string_view kElsewhere[] = {
     "share_index", "assisted_excitation",
 };
 // Of a head, whose other keys are about its loss and the suppression.
-constexpr std::string_view kOfHead[] = {"anchors", "classes", "mask", "new_coords", "num", "scale_x_y"};
+constexpr std::string_view kOfHead[] = {"anchors", "classes", "classfix", "mask",    "new_coords", "num",
+                                        "scale_x_y", "side",  "softmax",  "sqrt", "tree",       "yolo_point"};
 
 template <size_t N>
 bool among(const std::string_view (&names)[N], std::string_view name) {

@@ -30,25 +30,13 @@ fs::path train_list(const DataFile& data) {
   return resolve_path(data.train, data.file);
 }
 
-LossReport& operator+=(LossReport& a, const LossReport& b) {
-  a.cost += b.cost;
-  a.iou_sum += b.iou_sum;
-  a.assigned += b.assigned;
-  a.truths += b.truths;
-  a.rewritten += b.rewritten;
-  a.class_loss += b.class_loss;
-  a.iou_loss += b.iou_loss;
-  a.total_loss += b.total_loss;
-  return a;
-}
-
 LoaderOptions loader_options(const Network& network, const TrainOptions& options) {
   const NetSpec& net = network.spec();
   const Head& head = *network.heads().back();
   LoaderOptions loader;
   loader.sample.seed = options.seed;
   loader.sample.batch = net.batch;
-  loader.sample.classes = head.classes();
+  loader.sample.classes = head.label_classes();
   loader.sample.channels = net.channels;
   loader.sample.augmentation = make_augmentation(net, static_cast<double>(head.jitter()), static_cast<double>(head.resize()), head.max_truths());
   loader.sample.layout = make_batch_layout(net);
@@ -85,11 +73,11 @@ Trainer::Trainer(const TrainOptions& options)
   check_training(network_, nullptr, options_);
   load();
   const Head& head = *network_.heads().back();
-  for (const std::string& line : summary(check_dataset(images_, head.classes(), head.max_truths(), device_.threads()))) log::say(line);
-  if (data_.classes > 0 && data_.classes != head.classes())
+  for (const std::string& line : summary(check_dataset(images_, head.label_classes(), head.max_truths(), device_.threads()))) log::say(line);
+  if (data_.classes > 0 && data_.classes != head.classes() && data_.classes != head.label_classes())
     log::warn(
         concat(data_.file, ": classes = ", data_.classes, ", but the cfg's heads have ", head.classes(), ": labels of other classes are left out"));
-  if (options_.map) open_validation(head.classes());
+  if (options_.map) open_validation(head);
   const std::string name = run_name(options_.cfg);
   snapshots_ = std::make_unique<Snapshots>(network_, output_folder(data_.backup, data_.file), name,
                                            SnapshotRules::from(data_, network_.spec().max_batches), iteration_);
@@ -109,8 +97,8 @@ Trainer::Trainer(const TrainOptions& options)
 
 Trainer::~Trainer() = default;
 
-void Trainer::open_validation(int classes) {
-  validation_ = std::make_unique<Validation>(data_, classes, ValidationOptions{options_.confidence, options_.iou_threshold, options_.points});
+void Trainer::open_validation(const Head& head) {
+  validation_ = std::make_unique<Validation>(data_, head, ValidationOptions{options_.confidence, options_.iou_threshold, options_.points});
   if (const size_t common = overlap(images_, validation_->images()); common > 0)
     log::warn(
         concat(common, " of the ", validation_->images().size(), " validation images are trained on too: their mAP says little about new images"));
@@ -296,7 +284,12 @@ void Trainer::record(IterationNumbers& numbers) {
   const double hours = time_left_.update(end - iteration_, numbers.seconds + numbers.load_wait);
   const std::string line = classic_line(numbers, hours);
   const bool terminal = log::stdout_is_terminal();
-  if (!terminal || iteration_ % kLinePeriod == 0 || iteration_ == end) log::say(line);
+  if (!terminal || iteration_ % kLinePeriod == 0 || iteration_ == end) {
+    for (const HeadNumbers& numbers_of : numbers.heads)
+      if (const Head* head = network_.layers()[static_cast<size_t>(numbers_of.layer)]->head())
+        if (const std::string of_head = head->loss_line(numbers_of.sum); !of_head.empty()) log::say(of_head);
+    log::say(line);
+  }
   if (terminal)
     log::status(concat(iteration_, "/", end, ": loss ", fixed(numbers.loss, 2), ", avg ", fixed(numbers.average_loss, 2), ", rate ",
                        fixed(numbers.rate, 6), ", ", fixed(numbers.batch / std::max(1e-9, numbers.seconds + numbers.load_wait), 1), " images/s, ",
@@ -327,9 +320,11 @@ void Trainer::note_bad_samples() {
 void Trainer::show_samples(const Batch& batch) {
   if (options_.show_samples == 0) return;
   if (!pictures_) {
-    const fs::path names = data_.names.empty() ? fs::path() : resolve_path(data_.names, data_.file);
-    pictures_ = std::make_unique<SamplePictures>(snapshots_->folder() / concat(snapshots_->name(), "_samples"),
-                                                 fs::exists(names) ? read_names(names) : std::vector<std::string>(), options_.show_samples);
+    const fs::path file = data_.names.empty() ? fs::path() : resolve_path(data_.names, data_.file);
+    const Head& head = *network_.heads().back();
+    std::vector<std::string> names = fs::exists(file) ? read_names(file) : std::vector<std::string>();
+    if (names.size() == static_cast<size_t>(head.classes())) names = reported_names(std::move(names), head.class_map());   // of the labels' classes
+    pictures_ = std::make_unique<SamplePictures>(snapshots_->folder() / concat(snapshots_->name(), "_samples"), std::move(names), options_.show_samples);
   }
   if (pictures_->add(batch)) log::say(concat(options_.show_samples, " augmented samples with their boxes: ", pictures_->folder().string()));
 }

@@ -78,7 +78,7 @@ class Trainer {
 
  private:
   void load();
-  void open_validation(int classes);
+  void open_validation(const Head& head);
   void reserve();
   void announce();
   Plan& plan();   // of this iteration

@@ -32,13 +32,22 @@ std::string two(const std::optional<double>& value) { return value ? fixed(*valu
 
 }  // namespace
 
-std::vector<std::string> class_names(const DataFile& data, int classes) {
+std::vector<std::string> reported_names(std::vector<std::string> names, std::span<const int> report) {
+  if (report.empty()) return names;
+  std::vector<std::string> reported;
+  for (const int id : report) reported.push_back(names[static_cast<size_t>(id)]);
+  return reported;
+}
+
+std::vector<std::string> class_names(const DataFile& data, int classes, std::span<const int> report) {
   if (data.names.empty()) fail(data.file, ": names is missing: expected the path of a file with one class name a line");
   const fs::path path = resolve_path(data.names, data.file);
   std::vector<std::string> names = read_names(path);
+  if (!report.empty() && names.size() == report.size()) return names;
   if (names.size() != static_cast<size_t>(classes))
-    fail(path.string(), ": ", names.size(), " names: expected ", classes, ", the classes of the cfg's heads");
-  return names;
+    fail(path.string(), ": ", names.size(), " names: expected ", classes, ", the classes of the cfg's heads",
+         report.empty() ? "" : concat(", or ", report.size(), ", those of the class map"));
+  return reported_names(std::move(names), report);
 }
 
 EvaluatorOptions evaluator_options(const Network& network, const cpu::Device& device, size_t images) {
@@ -56,9 +65,11 @@ EvaluatorOptions benchmark_options(const Network& network, const cpu::Device& de
   return options;
 }
 
-Validation::Validation(const DataFile& data, int classes, const ValidationOptions& options)
-    : images_(valid_list(data)), names_(class_names(data, classes)), options_(options) {
+Validation::Validation(const DataFile& data, const Head& head, const ValidationOptions& options)
+    : images_(valid_list(data)), names_(class_names(data, head.classes(), head.class_map())), options_(options),
+      report_(head.class_map().begin(), head.class_map().end()) {
   check_points(options.points);
+  const int classes = head.label_classes();
   size_t boxes = 0;
   for (size_t i = 0; i < images_.size(); ++i) {
     paths_.push_back(images_.image(i));
@@ -77,6 +88,8 @@ Validation::Validation(const DataFile& data, int classes, const ValidationOption
 std::optional<MapReport> Validation::run(Network& network, cpu::Device& device) const {
   EvaluatorOptions how = evaluator_options(network, device, paths_.size());
   how.letter_box |= options_.letter_box;
+  how.hierarchy = static_cast<float>(options_.hierarchy);
+  how.report = report_;
   Evaluator evaluator(network, device, how);
   Metrics metrics({evaluator.classes(), options_.iou_threshold, options_.confidence, options_.points});
   log::say(" calculation mAP (mean average precision)...");

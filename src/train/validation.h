@@ -17,13 +17,14 @@ struct ValidationOptions {
   double iou_threshold = .5;  // a true positive overlaps by more
   int points = 0;             // 0: area under the curve; 11, 101: recall points
   bool letter_box = false;    // keep the images' aspect even where the cfg does not ask for it
+  double hierarchy = .5;      // class trees: a node is entered while its probability is above this
 };
 
 class Validation {
  public:
   // Reads the labels of `valid` (and of `difficult`, when there is one) and the names. Throws Error when something is missing, no image has a
-  // label, or the number of names is not the network's number of classes.
-  Validation(const DataFile& data, int classes, const ValidationOptions& options);
+  // label, or the number of names is not the network's number of classes. A head with a class map is asked for the classes of the labels.
+  Validation(const DataFile& data, const Head& head, const ValidationOptions& options);
 
   // Evaluates the network as it is, with thresholds .005 and NMS .45 as in the family. Ends early, with nothing, on SIGINT or SIGTERM.
   std::optional<MapReport> run(Network& network, cpu::Device& device) const;
@@ -41,10 +42,15 @@ class Validation {
   std::vector<std::string> paths_, names_;
   std::vector<std::vector<TruthBox>> truths_, difficult_;  // per image
   ValidationOptions options_;
+  std::vector<int> report_;                                // the head's class of each class of the labels; empty: the same
 };
 
-// Names of the .data file, exactly `classes` of them. Throws Error otherwise.
-std::vector<std::string> class_names(const DataFile& data, int classes);
+// The names of the classes in `report`, in its order; all when it is empty. Names are those of the head's classes.
+std::vector<std::string> reported_names(std::vector<std::string> names, std::span<const int> report);
+
+// Names of the .data file, exactly `classes` of them. Throws Error otherwise. When only the classes in `report` are asked for, the file may also hold
+// just their names.
+std::vector<std::string> class_names(const DataFile& data, int classes, std::span<const int> report = {});
 
 // Half the machine helps with decoding at most; the network has the rest.
 EvaluatorOptions evaluator_options(const Network& network, const cpu::Device& device, size_t images);

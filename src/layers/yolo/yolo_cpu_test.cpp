@@ -12,6 +12,8 @@
 namespace dn {
 namespace {
 
+enum { kObjectness = 4, kFirstClass = 5 };   // entries of a [yolo] head
+
 constexpr Shape kNet{3, 3, 48, 64}, kShape{3, 27, 6, 8};
 
 std::unique_ptr<Yolo> head(const std::string& extra = {}) {
@@ -90,7 +92,7 @@ TEST(yolo_cpu, gradient_is_minus_delta_and_adds_up) {
   const auto layer = head("iou_loss=giou\ndelta_normalizer=.5\n");
   const StepResult once = run_step(*layer, 8, 1, Write::overwrite, NAN), added = run_step(*layer, 8, 1, Write::accumulate, 0);
   EXPECT_EQ(once.dx, added.dx);
-  const YoloGrid grid{kShape.w, kShape.h, kNet.w, kNet.h};
+  const AnchorGrid grid{kShape.w, kShape.h, kNet.w, kNet.h};
   std::vector<float> delta(kShape.count());
   const auto truths = truths_of_three();
   for (size_t n = 0; n < 3; ++n)
@@ -136,14 +138,14 @@ TEST(yolo_cpu, decodes_what_is_above_the_threshold) {
   out.at(image, 18 + kH, row, column) = 1000;
   out.at(image, kObjectness, 0, 0) = NAN;
   std::vector<Detection> found;
-  layer->decode(out, image, kNet, .2f, found);
+  layer->decode(out, image, kNet, {.threshold = .2f}, found);
   ASSERT_EQ(found.size(), 1u);
   EXPECT_FLOAT_EQ(found[0].box.x, 5.25f / 8);
   EXPECT_FLOAT_EQ(found[0].box.y, 4.5f / 6);
   EXPECT_FLOAT_EQ(found[0].box.w, 2 * 12.0f / 64);
   EXPECT_FLOAT_EQ(found[0].box.h, 22.0f / 48);
   EXPECT_EQ(found[0].prob, (std::vector<float>{0, .4f, 0, 0}));
-  layer->decode(out, 0, kNet, .2f, found);
+  layer->decode(out, 0, kNet, {.threshold = .2f}, found);
   EXPECT_EQ(found.size(), 1u);
 }
 

@@ -16,7 +16,7 @@ namespace dn {
 namespace {
 
 const std::string kHead = "[yolo]\nmask=1,2,4\nanchors=6,8, 14,10, 12,22, 26,20, 40,30, 50,44\nclasses=4\nnum=6\n";
-constexpr YoloGrid kGrid{8, 6, 64, 48};
+constexpr AnchorGrid kGrid{8, 6, 64, 48};
 
 std::vector<float> random_values(size_t count, uint64_t seed, double low, double high) {
   Rng rng(seed, RandomUse::test);
@@ -25,7 +25,7 @@ std::vector<float> random_values(size_t count, uint64_t seed, double low, double
   return v;
 }
 
-YoloRules rules_of(const std::string& keys) {
+AnchorRules rules_of(const std::string& keys) {
   Problems problems;
   auto layer = Yolo::parse(parse_sections("[net]\n" + kHead + keys, "y.cfg", problems).at(1), NetSpec{}, 5, problems);
   problems.settle();
@@ -51,11 +51,11 @@ struct Positive {
   float delta = 0, objectness = 0, overlap = 0;
 };
 
-Positive positive_of(const YoloRules& rules, const std::vector<float>& output, const TruthBox& truth) {
+Positive positive_of(const AnchorRules& rules, const std::vector<float>& output, const TruthBox& truth) {
   std::vector<float> delta(output.size(), NAN);
   yolo_image_loss(rules, kGrid, output.data(), std::vector<TruthBox>{truth}, delta.data());
-  const size_t cell = 2 * 8 + 4, at = yolo_plane(rules, kGrid, 0, kObjectness) + cell;
-  return {delta[at], output[at], iou(yolo_box(rules, kGrid, output.data(), 0, cell), truth.box)};
+  const size_t cell = 2 * 8 + 4, at = anchor_plane(rules, kGrid, 0, rules.objectness()) + cell;
+  return {delta[at], output[at], iou(anchor_box(rules, kGrid, output.data(), 0, cell), truth.box)};
 }
 
 }  // namespace
@@ -226,13 +226,14 @@ TEST(yolo_keys, detections_carry_the_embedding_of_their_cell) {
     plan.set_input(image.data());
     plan.forward({});
     found.emplace_back();
-    network.heads()[0]->decode(plan.output(2), 0, network.input(1), .4f, found.back());
+    network.heads()[0]->decode(plan.output(2), 0, network.input(1), {.threshold = .4f}, found.back());
     take_embeddings(plan.output(0), 0, 3, found.back());
     const Tensor embeddings = plan.output(0);
     for (const Detection& d : found.back()) {
       ASSERT_EQ(d.embedding.size(), 5u);
       EXPECT_EQ(d.embedding[1], embeddings.at(0, 5 * d.anchor + 1, static_cast<int>(d.cell) / 8, static_cast<int>(d.cell) % 8));
-      const size_t at = yolo_plane(static_cast<const Yolo&>(*network.layers()[2]).rules(), kGrid, d.anchor, kObjectness) + d.cell;
+      const AnchorRules& rules = static_cast<const Yolo&>(*network.layers()[2]).rules();
+      const size_t at = anchor_plane(rules, kGrid, d.anchor, rules.objectness()) + d.cell;
       EXPECT_EQ(d.objectness, plan.output(2).data[at]);
     }
   }

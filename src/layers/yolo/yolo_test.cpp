@@ -8,11 +8,13 @@
 #include "base/rng.h"
 #include "device/cpu/device.h"
 #include "layers/yolo/yolo_loss.h"
-#include "layers/yolo/yolo_sweeps.h"
+#include "nn/head_sweeps.h"
 #include "nn/activation.h"
 
 namespace dn {
 namespace {
+
+enum { kObjectness = 4, kFirstClass = 5 };   // entries of a [yolo] head
 
 constexpr const char* kHead =
     "mask=1,2,4\nanchors=6,8, 14,10, 12,22, 26,20, 40,30, 50,44\nclasses=4\nnum=6\nmax=20\n";
@@ -41,7 +43,7 @@ std::string only_error(const std::string& keys) {
   return parsed.problems.errors().empty() ? std::string() : parsed.problems.errors()[0];
 }
 
-constexpr YoloGrid kGrid{8, 6, 64, 48};
+constexpr AnchorGrid kGrid{8, 6, 64, 48};
 
 std::vector<float> random_inputs(size_t count, uint64_t seed, double low = -2, double high = 2) {
   Rng rng(seed, RandomUse::test);
@@ -51,13 +53,13 @@ std::vector<float> random_inputs(size_t count, uint64_t seed, double low = -2, d
 }
 
 // The head's output for its inputs, in double.
-double activated(const YoloRules& rules, int entry, double v) {
+double activated(const AnchorRules& rules, int entry, double v) {
   const bool logistic = !rules.new_coords && entry != kW && entry != kH;
   if (logistic) v = activate(Activation::logistic, v);
   return entry == kX || entry == kY ? rules.scale_x_y * v - (rules.scale_x_y - 1.0) / 2 : v;
 }
 
-std::vector<float> activate_image(const YoloRules& rules, const YoloGrid& grid, const std::vector<float>& x) {
+std::vector<float> activate_image(const AnchorRules& rules, const AnchorGrid& grid, const std::vector<float>& x) {
   std::vector<float> y(x.size());
   for (size_t i = 0; i < x.size(); ++i) y[i] = static_cast<float>(activated(rules, static_cast<int>(i / grid.plane()) % rules.entries(), x[i]));
   return y;
@@ -69,13 +71,13 @@ std::vector<TruthBox> some_truths() {
 
 struct Outcome {
   std::vector<float> delta;
-  YoloImageLoss loss;
-  float at(const YoloRules& rules, int a, int entry, int row, int column) const {
-    return delta[yolo_plane(rules, kGrid, a, entry) + static_cast<size_t>(row * kGrid.w + column)];
+  AnchorImageLoss loss;
+  float at(const AnchorRules& rules, int a, int entry, int row, int column) const {
+    return delta[anchor_plane(rules, kGrid, a, entry) + static_cast<size_t>(row * kGrid.w + column)];
   }
 };
 
-Outcome loss_of(const YoloRules& rules, const std::vector<float>& output, const std::vector<TruthBox>& truths) {
+Outcome loss_of(const AnchorRules& rules, const std::vector<float>& output, const std::vector<TruthBox>& truths) {
   Outcome out;
   out.delta.assign(output.size(), NAN);
   out.loss = yolo_image_loss(rules, kGrid, output.data(), truths, out.delta.data());
@@ -144,7 +146,7 @@ TEST(yolo, wrong_filters_above_are_named) {
 TEST(yolo, class_map_of_a_file) {
   const fs::path path = fs::temp_directory_path() / "dn_yolo_class_map.txt";
   write_file(path, "2\n0\n3\n");
-  const YoloRules rules = head(concat("map=", path.string(), "\n"))->rules();
+  const AnchorRules rules = head(concat("map=", path.string(), "\n"))->rules();
   EXPECT_EQ(rules.class_of(0), 2);
   EXPECT_EQ(rules.class_of(2), 3);
   EXPECT_EQ(rules.class_of(3), -1);
@@ -156,7 +158,7 @@ TEST(yolo, class_map_of_a_file) {
 
 // A truth on the right or lower border belongs to the last cell; ids and sizes that make no sense are passed over.
 TEST(yolo, truths_at_the_border_and_without_sense) {
-  const YoloRules rules = head()->rules();
+  const AnchorRules rules = head()->rules();
   const std::vector<float> output = activate_image(rules, kGrid, random_inputs(27 * kGrid.plane(), 1));
   Outcome out = loss_of(rules, output, {{{1, 1, .2f, .2f}, 1}});   // 12.8 x 9.6 pixels: anchor 1, first of the mask
   EXPECT_EQ(out.loss.assigned, 1);
@@ -176,16 +178,16 @@ TEST(yolo, truths_at_the_border_and_without_sense) {
 }
 
 TEST(yolo, no_truths_push_every_cell_down) {
-  YoloRules rules = head()->rules();
+  AnchorRules rules = head()->rules();
   rules.obj_normalizer = .5f;
   const std::vector<float> output = activate_image(rules, kGrid, random_inputs(27 * kGrid.plane(), 2));
   const Outcome out = loss_of(rules, output, {});
   for (int a = 0; a < 3; ++a)
     for (size_t cell = 0; cell < kGrid.plane(); ++cell) {
-      const size_t at = yolo_plane(rules, kGrid, a, kObjectness) + cell;
+      const size_t at = anchor_plane(rules, kGrid, a, kObjectness) + cell;
       EXPECT_FLOAT_EQ(out.delta[at], -.5f * output[at]);
     }
-  const LossReport report = yolo_report(rules, std::vector<YoloImageLoss>{out.loss});
+  const LossReport report = anchor_report(rules, std::vector<AnchorImageLoss>{out.loss});
   EXPECT_EQ(report.assigned, 0);
   EXPECT_DOUBLE_EQ(report.cost, out.loss.other_squares);
   EXPECT_DOUBLE_EQ(report.class_loss, .5 * out.loss.other_squares);
@@ -193,7 +195,7 @@ TEST(yolo, no_truths_push_every_cell_down) {
 }
 
 TEST(yolo, iou_thresh_assigns_more_anchors) {
-  YoloRules rules = head("iou_loss=giou\n")->rules();
+  AnchorRules rules = head("iou_loss=giou\n")->rules();
   const std::vector<float> output = activate_image(rules, kGrid, random_inputs(27 * kGrid.plane(), 3));
   const std::vector<TruthBox> truth{{{.5f, .5f, .2f, .4f}, 2}};   // 12.8 x 19.2: anchor 2 first, then anchors 1 and 4
   EXPECT_EQ(loss_of(rules, output, truth).loss.assigned, 1);
@@ -205,7 +207,7 @@ TEST(yolo, iou_thresh_assigns_more_anchors) {
 
 // A second truth of another class in the same cell makes it a cell of both, and with iou_thresh the boxes are averaged.
 TEST(yolo, two_truths_in_one_cell) {
-  YoloRules rules = head("iou_loss=iou\n")->rules();
+  AnchorRules rules = head("iou_loss=iou\n")->rules();
   const std::vector<float> output = activate_image(rules, kGrid, random_inputs(27 * kGrid.plane(), 4, -.5, .5));
   const TruthBox first{{.55f, .45f, .2f, .4f}, 2}, second{{.56f, .44f, .19f, .42f}, 0};
   const Outcome one = loss_of(rules, output, {first}), two = loss_of(rules, output, {second}), both = loss_of(rules, output, {first, second});
@@ -221,13 +223,13 @@ TEST(yolo, two_truths_in_one_cell) {
 }
 
 TEST(yolo, max_delta_bounds_boxes) {
-  YoloRules rules = head("iou_loss=ciou\nmax_delta=.01\n")->rules();
+  AnchorRules rules = head("iou_loss=ciou\nmax_delta=.01\n")->rules();
   const std::vector<float> output = activate_image(rules, kGrid, random_inputs(27 * kGrid.plane(), 5));
   const Outcome out = loss_of(rules, output, some_truths());
   float largest = 0;
   for (int a = 0; a < 3; ++a)
     for (int e = kX; e <= kH; ++e)
-      for (size_t cell = 0; cell < kGrid.plane(); ++cell) largest = std::max(largest, std::fabs(out.delta[yolo_plane(rules, kGrid, a, e) + cell]));
+      for (size_t cell = 0; cell < kGrid.plane(); ++cell) largest = std::max(largest, std::fabs(out.delta[anchor_plane(rules, kGrid, a, e) + cell]));
   EXPECT_FLOAT_EQ(largest, .01f);
 }
 
@@ -250,7 +252,7 @@ double double_iou_family(IouKind kind, const double p[4], const Box& t, double a
 
 // Loss of one truth at one cell as a function of the head's four inputs there.
 struct CellLoss {
-  const YoloRules& rules;
+  const AnchorRules& rules;
   int a, row, column;
   TruthBox truth;
   double alpha = 0;
@@ -280,7 +282,7 @@ struct CellLoss {
 };
 
 void check_exact_gradient(const std::string& keys) {
-  const YoloRules rules = head("exact_gradient=1\n" + keys)->rules();
+  const AnchorRules rules = head("exact_gradient=1\n" + keys)->rules();
   int checked = 0;
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     const std::vector<float> x = rules.new_coords ? random_inputs(27 * kGrid.plane(), seed, .2, .9) : random_inputs(27 * kGrid.plane(), seed, -1, 1);
@@ -290,7 +292,7 @@ void check_exact_gradient(const std::string& keys) {
       if (a < 0) continue;
       CellLoss loss{rules, a, static_cast<int>(truth.box.y * kGrid.h), static_cast<int>(truth.box.x * kGrid.w), truth};
       double in[4], p[4];
-      for (int e = 0; e < 4; ++e) in[e] = x[yolo_plane(rules, kGrid, a, e) + static_cast<size_t>(loss.row * kGrid.w + loss.column)];
+      for (int e = 0; e < 4; ++e) in[e] = x[anchor_plane(rules, kGrid, a, e) + static_cast<size_t>(loss.row * kGrid.w + loss.column)];
       loss.box(in, p);
       loss.alpha = double_iou_family(IouKind::ciou, p, truth.box, -1);
       for (int e = 0; e < 4; ++e) {
@@ -321,7 +323,7 @@ TEST(yolo, sweeps_agree_with_scalars) {
   for (const size_t count : {size_t{1}, size_t{7}, size_t{64}, size_t{169}}) {
     std::vector<float> v = random_inputs(count, count, -20, 20), l(count), r(count), t(count), b(count), best(count, NAN);
     std::vector<float> w = v;
-    yolo_activate(w.data(), count, true, 1.2f, -.1f);
+    activate_values(w.data(), count, true, 1.2f, -.1f);
     for (size_t i = 0; i < count; ++i) EXPECT_NEAR(w[i], 1.2 / (1 + std::exp(-static_cast<double>(v[i]))) - .1, 1e-6);
     std::vector<Box> boxes;
     for (size_t i = 0; i < count; ++i) {
@@ -331,7 +333,7 @@ TEST(yolo, sweeps_agree_with_scalars) {
       l[i] = box.x - box.w / 2, r[i] = box.x + box.w / 2, t[i] = box.y - box.h / 2, b[i] = box.y + box.h / 2;
     }
     if (count > 1) l[1] = NAN;
-    yolo_best_overlap({l.data(), r.data(), t.data(), b.data()}, count, some_truths(), best.data());
+    best_overlap({l.data(), r.data(), t.data(), b.data()}, count, some_truths(), best.data());
     for (size_t i = 0; i < count; ++i) {
       float expected = 0;
       for (const TruthBox& truth : some_truths()) expected = std::max(expected, iou(boxes[i], truth.box));

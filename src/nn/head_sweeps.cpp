@@ -1,7 +1,7 @@
-#include "layers/yolo/yolo_sweeps.h"
+#include "nn/head_sweeps.h"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "layers/yolo/yolo_sweeps.cpp"
+#define HWY_TARGET_INCLUDE "nn/head_sweeps.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -49,6 +49,21 @@ void BestOverlap(const BoxPlanes& boxes, size_t count, std::span<const TruthBox>
   });
 }
 
+void SoftmaxPlanes(float* values, size_t classes, size_t plane) {
+  sweep(plane, [&](auto d, size_t i) HWY_ATTR {
+    auto top = hn::LoadU(d, values + i);
+    for (size_t c = 1; c < classes; ++c) top = hn::Max(top, hn::LoadU(d, values + c * plane + i));
+    auto sum = hn::Zero(d);
+    for (size_t c = 0; c < classes; ++c) {
+      const auto z = hn::Sub(hn::LoadU(d, values + c * plane + i), top);
+      const auto e = keep_nan<decltype(d)>(z, bounded_exp(d, z));
+      sum = hn::Add(sum, e);
+      hn::StoreU(e, d, values + c * plane + i);
+    }
+    for (size_t c = 0; c < classes; ++c) hn::StoreU(hn::Div(hn::LoadU(d, values + c * plane + i), sum), d, values + c * plane + i);
+  });
+}
+
 void TakeLarger(float* to, const float* from, size_t count) {
   sweep(count, [&](auto d, size_t i) HWY_ATTR { hn::StoreU(hn::Max(hn::LoadU(d, to + i), hn::LoadU(d, from + i)), d, to + i); });
 }
@@ -62,15 +77,17 @@ namespace dn {
 
 HWY_EXPORT(Activate);
 HWY_EXPORT(BestOverlap);
+HWY_EXPORT(SoftmaxPlanes);
 HWY_EXPORT(TakeLarger);
 
-void yolo_activate(float* values, size_t count, bool logistic, float scale, float shift) {
+void activate_values(float* values, size_t count, bool logistic, float scale, float shift) {
   HWY_DYNAMIC_DISPATCH(Activate)(values, count, logistic, scale, shift);
 }
-void yolo_best_overlap(const BoxPlanes& boxes, size_t count, std::span<const TruthBox> truths, float* best) {
+void best_overlap(const BoxPlanes& boxes, size_t count, std::span<const TruthBox> truths, float* best) {
   HWY_DYNAMIC_DISPATCH(BestOverlap)(boxes, count, truths, best);
 }
-void yolo_take_larger(float* to, const float* from, size_t count) { HWY_DYNAMIC_DISPATCH(TakeLarger)(to, from, count); }
+void softmax_planes(float* values, size_t classes, size_t plane) { HWY_DYNAMIC_DISPATCH(SoftmaxPlanes)(values, classes, plane); }
+void take_larger(float* to, const float* from, size_t count) { HWY_DYNAMIC_DISPATCH(TakeLarger)(to, from, count); }
 
 }  // namespace dn
 #endif

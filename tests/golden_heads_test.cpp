@@ -1,5 +1,5 @@
-// [yolo] against what the reference program computed (golden/head_train, golden/head_boxes), where that folder is at hand: the loss on its head
-// outputs, then whole networks from the input on. Tolerances: 1e-4 of the largest delta, 1e-6 of a box.
+// Detection heads against what the reference program computed (golden/head_train, golden/head_boxes), where that folder is at hand: the losses on its
+// head outputs, then whole networks from the input on. Tolerances: 1e-4 of the largest delta, 2e-5 of a box.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -43,10 +43,21 @@ double read_cost(const fs::path& path) {
   return parse_real(trim(std::string_view(text).substr(from, text.find('}') - from))).value();
 }
 
-const Yolo& head_of(const Network& network) {
-  const auto* head = dynamic_cast<const Yolo*>(network.layers().back().get());
-  if (!head) fail("the last layer is no [yolo]");
-  return *head;
+const Layer& head_of(const Network& network) {
+  if (!network.layers().back()->head()) fail("the last layer is no head");
+  return *network.layers().back();
+}
+
+// The loss of a mini-batch on a recorded output.
+LossReport loss_of(const Layer& head, const Shape& net, const Npy& output, const std::vector<std::vector<TruthBox>>& truths, float* delta) {
+  const AnchorGrid grid{output.dim(3), output.dim(2), net.w, net.h};
+  const size_t per_image = output.data.size() / truths.size();
+  std::vector<AnchorImageLoss> images;
+  for (size_t n = 0; n < truths.size(); ++n) {
+    const float* const image = output.data.data() + n * per_image;
+    images.push_back(yolo_image_loss(dynamic_cast<const Yolo&>(head).rules(), grid, image, truths[n], delta + n * per_image));
+  }
+  return anchor_report(dynamic_cast<const AnchorHead&>(head).rules(), images);
 }
 
 void expect_close(const float* got, const std::vector<float>& expected, double relative, const char* what) {
@@ -62,9 +73,9 @@ void expect_close(const float* got, const std::vector<float>& expected, double r
 
 // -dx of the head alone for this input, plain. (In the plan the layer before may have overwritten it by now.)
 std::vector<float> head_gradient(const Network& network, cpu::Device& device, const Tensor& x, const Shape& input, const Pass& pass) {
-  const Yolo& head = head_of(network);
+  const Layer& head = head_of(network);
   KernelArgs args{.x = {x.desc}, .y = {x.desc.shape, 1}, .network_input = input, .training = true, .backward = true, .dx = {Write::overwrite}};
-  const auto kernel = Yolo::compile_cpu(head, device, args);
+  const auto kernel = testing::compile_layer(head, device, args);
   std::vector<float> y(args.y.count()), dx(x.desc.count(), NAN), saved(kernel->needs().saved.at(0) / sizeof(float)), delta;
   const Tensor inputs[] = {x}, gradients[] = {{x.desc, dx.data()}};
   std::byte* const kept[] = {reinterpret_cast<std::byte*>(saved.data())};
@@ -80,12 +91,10 @@ std::vector<float> head_gradient(const Network& network, cpu::Device& device, co
   return delta;
 }
 
-class YoloGoldenLoss : public ::testing::TestWithParam<const char*> {};
-class YoloGoldenBoxes : public ::testing::TestWithParam<const char*> {};
+class GoldenHeadLoss : public ::testing::TestWithParam<const char*> {};
+class GoldenHeadBoxes : public ::testing::TestWithParam<const char*> {};
 
 std::string name_of(const ::testing::TestParamInfo<const char*>& info) { return info.param; }
-
-bool is_other_section(const std::string& name) { return name == "region_v2" || name == "gaussian_yolo"; }
 
 struct Row {
   int class_id;
@@ -127,32 +136,25 @@ void expect_rows(const std::vector<Detection>& detections, std::vector<Row> expe
 
 }  // namespace
 
-TEST_P(YoloGoldenLoss, on_the_reference_output) {
-  if (is_other_section(GetParam())) GTEST_SKIP() << GetParam() << ": its section is not built yet";
+TEST_P(GoldenHeadLoss, on_the_reference_output) {
   const fs::path folder = case_folder("head_train", GetParam());
   if (folder.empty()) GTEST_SKIP() << "golden files are not here";
   const Network network = Network::from_cfg(folder / "net.cfg");
-  const YoloRules& rules = head_of(network).rules();
   const Npy output = read_npy(folder / "head_output.npy"), expected = read_npy(folder / "head_delta.npy");
-  const auto truths = read_truths(folder / "truth.npy");
-  const YoloGrid grid{output.dim(3), output.dim(2), network.spec().width, network.spec().height};
-  const size_t per_image = output.data.size() / truths.size();
   std::vector<float> delta(output.data.size(), NAN);
-  std::vector<YoloImageLoss> images;
-  for (size_t n = 0; n < truths.size(); ++n)
-    images.push_back(yolo_image_loss(rules, grid, output.data.data() + n * per_image, truths[n], delta.data() + n * per_image));
+  const LossReport loss = loss_of(head_of(network), network.input(1), output, read_truths(folder / "truth.npy"), delta.data());
   expect_close(delta.data(), expected.data, 2e-6, "delta");
   const double cost = read_cost(folder / "loss.json");
-  EXPECT_NEAR(yolo_report(rules, images).cost, cost, 1e-6 * cost);
+  EXPECT_NEAR(loss.cost, cost, 1e-6 * cost);
 }
 
-TEST_P(YoloGoldenLoss, of_the_whole_network) {
-  if (is_other_section(GetParam())) GTEST_SKIP() << GetParam() << ": its section is not built yet";
+TEST_P(GoldenHeadLoss, of_the_whole_network) {
   const fs::path folder = case_folder("head_train", GetParam());
   if (folder.empty()) GTEST_SKIP() << "golden files are not here";
   Network network = Network::from_cfg(folder / "net.cfg");
   load_weights(network, folder / "net.weights");
-  const Npy input = read_npy(folder / "input.npy"), expected = read_npy(folder / "head_delta.npy"), output = read_npy(folder / "head_output.npy");
+  const Npy input = read_npy(folder / "input.npy"), expected = read_npy(folder / "head_delta.npy");
+  const Npy output = read_npy(folder / "head_output.npy");
   const auto truths = read_truths(folder / "truth.npy");
   const int head = static_cast<int>(network.layers().size()) - 1;
   for (const int threads : {1, 2}) {
@@ -170,8 +172,7 @@ TEST_P(YoloGoldenLoss, of_the_whole_network) {
   }
 }
 
-TEST_P(YoloGoldenBoxes, of_the_whole_network) {
-  if (is_other_section(GetParam())) GTEST_SKIP() << GetParam() << ": its section is not built yet";
+TEST_P(GoldenHeadBoxes, of_the_whole_network) {
   const fs::path folder = case_folder("head_boxes", GetParam());
   if (folder.empty()) GTEST_SKIP() << "golden files are not here";
   Network network = Network::from_cfg(folder / "net.cfg");
@@ -181,22 +182,22 @@ TEST_P(YoloGoldenBoxes, of_the_whole_network) {
   Plan plan(network, device, network.input(1), {});
   plan.set_input(input.data.data());
   plan.forward({});
-  const Yolo& head = head_of(network);
+  const Layer& layer = head_of(network);
+  const Head& head = *layer.head();
   std::vector<Detection> detections;
-  head.decode(plan.output(head.index()), 0, network.input(1), .1f, detections);
+  head.decode(plan.output(layer.index()), 0, network.input(1), {.threshold = .1f}, detections);
   expect_rows(detections, read_rows(folder / "boxes_nms0.txt"), "decoded");
   suppress(detections, head.classes(), .45f, head.nms_kind(), head.beta_nms());
   expect_rows(detections, read_rows(folder / "boxes_nms0.45.txt"), "suppressed");
 }
 
-INSTANTIATE_TEST_SUITE_P(golden, YoloGoldenLoss,
+INSTANTIATE_TEST_SUITE_P(golden, GoldenHeadLoss,
                          ::testing::Values("yolo_ciou", "yolo_counters", "yolo_csp_head", "yolo_diou", "yolo_focal", "yolo_giou", "yolo_iou",
                                            "yolo_label_smooth", "yolo_mse", "yolo_mse_new_coords", "yolo_smooth_obj", "yolo_truth_thresh",
-                                           "yolo_v4_head", "region_v2", "gaussian_yolo"),
+                                           "yolo_v4_head"),
                          name_of);
-INSTANTIATE_TEST_SUITE_P(golden, YoloGoldenBoxes,
-                         ::testing::Values("yolo_default", "yolo_diounms", "yolo_greedynms", "yolo_new_coords", "yolo_scale_x_y", "region_v2",
-                                           "gaussian_yolo"),
+INSTANTIATE_TEST_SUITE_P(golden, GoldenHeadBoxes,
+                         ::testing::Values("yolo_default", "yolo_diounms", "yolo_greedynms", "yolo_new_coords", "yolo_scale_x_y"),
                          name_of);
 
 }  // namespace dn
