@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "graph/plan.h"
+#include "layers/gaussian_yolo/gaussian_yolo.h"
+#include "layers/gaussian_yolo/gaussian_yolo_loss.h"
 #include "layers/yolo/yolo.h"
 #include "layers/yolo/yolo_loss.h"
 #include "tests/harness/check_layer.h"
@@ -55,7 +57,10 @@ LossReport loss_of(const Layer& head, const Shape& net, const Npy& output, const
   std::vector<AnchorImageLoss> images;
   for (size_t n = 0; n < truths.size(); ++n) {
     const float* const image = output.data.data() + n * per_image;
-    images.push_back(yolo_image_loss(dynamic_cast<const Yolo&>(head).rules(), grid, image, truths[n], delta + n * per_image));
+    if (const auto* yolo = dynamic_cast<const Yolo*>(&head))
+      images.push_back(yolo_image_loss(yolo->rules(), grid, image, truths[n], delta + n * per_image));
+    else if (const auto* gaussian = dynamic_cast<const GaussianYolo*>(&head))
+      images.push_back(gaussian_yolo_image_loss(gaussian->rules(), grid, image, truths[n], delta + n * per_image));
   }
   return anchor_report(dynamic_cast<const AnchorHead&>(head).rules(), images);
 }
@@ -194,10 +199,11 @@ TEST_P(GoldenHeadBoxes, of_the_whole_network) {
 INSTANTIATE_TEST_SUITE_P(golden, GoldenHeadLoss,
                          ::testing::Values("yolo_ciou", "yolo_counters", "yolo_csp_head", "yolo_diou", "yolo_focal", "yolo_giou", "yolo_iou",
                                            "yolo_label_smooth", "yolo_mse", "yolo_mse_new_coords", "yolo_smooth_obj", "yolo_truth_thresh",
-                                           "yolo_v4_head"),
+                                           "yolo_v4_head", "gaussian_yolo"),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(golden, GoldenHeadBoxes,
-                         ::testing::Values("yolo_default", "yolo_diounms", "yolo_greedynms", "yolo_new_coords", "yolo_scale_x_y"),
+                         ::testing::Values("yolo_default", "yolo_diounms", "yolo_greedynms", "yolo_new_coords", "yolo_scale_x_y", 
+                                           "gaussian_yolo"),
                          name_of);
 
 }  // namespace dn

@@ -11,6 +11,7 @@
 #include "layers/crop/crop.h"
 #include "layers/dropout/dropout.h"
 #include "layers/empty/empty.h"
+#include "layers/gaussian_yolo/gaussian_yolo.h"
 #include "layers/implicit/implicit.h"
 #include "layers/local/local.h"
 #include "layers/local_avgpool/local_avgpool.h"
@@ -40,6 +41,7 @@ constexpr LayerType kTypes[] = {
     layer_type<Crop>("crop"),
     layer_type<Dropout>("dropout"),
     layer_type<Empty>("empty"),
+    layer_type<GaussianYolo>("gaussian_yolo"),
     layer_type<Implicit>("implicit"),
     layer_type<Local>("local"),
     layer_type<LocalAvgpool>("local_avgpool"),
