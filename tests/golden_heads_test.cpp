@@ -8,8 +8,12 @@
 #include "graph/plan.h"
 #include "layers/gaussian_yolo/gaussian_yolo.h"
 #include "layers/gaussian_yolo/gaussian_yolo_loss.h"
+#include "layers/region/region.h"
+#include "layers/region/region_loss.h"
 #include "layers/yolo/yolo.h"
 #include "layers/yolo/yolo_loss.h"
+#include "nn/activation.h"
+#include "nn/head_kernel.h"
 #include "tests/harness/check_layer.h"
 #include "tests/npy.h"
 #include "train/weights_file.h"
@@ -50,19 +54,40 @@ const Layer& head_of(const Network& network) {
   return *network.layers().back();
 }
 
+// The recorded output of a [region] is [N][cell][anchor][entry] with x and y before their sigmoid; ours is [N,C,H,W] with it.
+Npy recorded_output(const Layer& head, const fs::path& path) {
+  Npy npy = read_npy(path);
+  const auto* region = dynamic_cast<const Region*>(&head);
+  if (!region) return npy;
+  const size_t entries = static_cast<size_t>(region->rules().entries()), anchors = region->rules().anchors.size();
+  const size_t plane = static_cast<size_t>(npy.dim(2) * npy.dim(3)), images = static_cast<size_t>(npy.dim(0));
+  const std::vector<float> from = npy.data;
+  for (size_t n = 0; n < images; ++n)
+    for (size_t cell = 0; cell < plane; ++cell)
+      for (size_t i = 0; i < anchors * entries; ++i) {
+        const float v = from[(n * plane + cell) * anchors * entries + i];
+        npy.data[(n * anchors * entries + i) * plane + cell] = i % entries < 2 ? activate(Activation::logistic, v) : v;
+      }
+  return npy;
+}
+
 // The loss of a mini-batch on a recorded output.
 LossReport loss_of(const Layer& head, const Shape& net, const Npy& output, const std::vector<std::vector<TruthBox>>& truths, float* delta) {
   const AnchorGrid grid{output.dim(3), output.dim(2), net.w, net.h};
   const size_t per_image = output.data.size() / truths.size();
   std::vector<AnchorImageLoss> images;
+  std::vector<LossReport> sums;
   for (size_t n = 0; n < truths.size(); ++n) {
     const float* const image = output.data.data() + n * per_image;
     if (const auto* yolo = dynamic_cast<const Yolo*>(&head))
       images.push_back(yolo_image_loss(yolo->rules(), grid, image, truths[n], delta + n * per_image));
     else if (const auto* gaussian = dynamic_cast<const GaussianYolo*>(&head))
       images.push_back(gaussian_yolo_image_loss(gaussian->rules(), grid, image, truths[n], delta + n * per_image));
+    else
+      sums.push_back(region_image_loss(dynamic_cast<const Region&>(head).rules(), region_grid(grid.w, grid.h), image, truths[n], 0,
+                                       delta + n * per_image));
   }
-  return anchor_report(dynamic_cast<const AnchorHead&>(head).rules(), images);
+  return images.empty() ? mini_batch_report(sums) : anchor_report(dynamic_cast<const AnchorHead&>(head).rules(), images);
 }
 
 void expect_close(const float* got, const std::vector<float>& expected, double relative, const char* what) {
@@ -145,7 +170,7 @@ TEST_P(GoldenHeadLoss, on_the_reference_output) {
   const fs::path folder = case_folder("head_train", GetParam());
   if (folder.empty()) GTEST_SKIP() << "golden files are not here";
   const Network network = Network::from_cfg(folder / "net.cfg");
-  const Npy output = read_npy(folder / "head_output.npy"), expected = read_npy(folder / "head_delta.npy");
+  const Npy output = recorded_output(head_of(network), folder / "head_output.npy"), expected = read_npy(folder / "head_delta.npy");
   std::vector<float> delta(output.data.size(), NAN);
   const LossReport loss = loss_of(head_of(network), network.input(1), output, read_truths(folder / "truth.npy"), delta.data());
   expect_close(delta.data(), expected.data, 2e-6, "delta");
@@ -159,7 +184,7 @@ TEST_P(GoldenHeadLoss, of_the_whole_network) {
   Network network = Network::from_cfg(folder / "net.cfg");
   load_weights(network, folder / "net.weights");
   const Npy input = read_npy(folder / "input.npy"), expected = read_npy(folder / "head_delta.npy");
-  const Npy output = read_npy(folder / "head_output.npy");
+  const Npy output = recorded_output(head_of(network), folder / "head_output.npy");
   const auto truths = read_truths(folder / "truth.npy");
   const int head = static_cast<int>(network.layers().size()) - 1;
   for (const int threads : {1, 2}) {
@@ -199,10 +224,10 @@ TEST_P(GoldenHeadBoxes, of_the_whole_network) {
 INSTANTIATE_TEST_SUITE_P(golden, GoldenHeadLoss,
                          ::testing::Values("yolo_ciou", "yolo_counters", "yolo_csp_head", "yolo_diou", "yolo_focal", "yolo_giou", "yolo_iou",
                                            "yolo_label_smooth", "yolo_mse", "yolo_mse_new_coords", "yolo_smooth_obj", "yolo_truth_thresh",
-                                           "yolo_v4_head", "gaussian_yolo"),
+                                           "yolo_v4_head", "region_v2", "gaussian_yolo"),
                          name_of);
 INSTANTIATE_TEST_SUITE_P(golden, GoldenHeadBoxes,
-                         ::testing::Values("yolo_default", "yolo_diounms", "yolo_greedynms", "yolo_new_coords", "yolo_scale_x_y", 
+                         ::testing::Values("yolo_default", "yolo_diounms", "yolo_greedynms", "yolo_new_coords", "yolo_scale_x_y", "region_v2",
                                            "gaussian_yolo"),
                          name_of);
 

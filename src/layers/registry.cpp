@@ -17,6 +17,7 @@
 #include "layers/local_avgpool/local_avgpool.h"
 #include "layers/maxpool/maxpool.h"
 #include "layers/normalization/normalization.h"
+#include "layers/region/region.h"
 #include "layers/reorg/reorg.h"
 #include "layers/route/route.h"
 #include "layers/sam/sam.h"
@@ -47,6 +48,7 @@ constexpr LayerType kTypes[] = {
     layer_type<LocalAvgpool>("local_avgpool"),
     layer_type<Maxpool>("maxpool"),
     layer_type<Normalization>("normalization"),
+    layer_type<Region>("region"),
     layer_type<Reorg>("reorg"),
     layer_type<Reorg>("reorg3d"),
     layer_type<Route>("route"),
