@@ -8,7 +8,9 @@
 
 namespace dn {
 
-enum class RandomUse : uint32_t { weights = 1, sampling = 2, augment = 3, dropout = 4, resize = 5, synth = 6, anchors = 7, schedule = 8, test = 9, crop = 20 };
+enum class RandomUse : uint32_t {
+  weights = 1, sampling = 2, augment = 3, dropout = 4, resize = 5, synth = 6, anchors = 7, schedule = 8, test = 9, assignment = 10, crop = 20
+};
 
 class Rng {
  public:

@@ -9,6 +9,7 @@
 #include "layers/cost/cost.h"
 #include "layers/crnn/crnn.h"
 #include "layers/crop/crop.h"
+#include "layers/detection/detection.h"
 #include "layers/dropout/dropout.h"
 #include "layers/empty/empty.h"
 #include "layers/gaussian_yolo/gaussian_yolo.h"
@@ -40,6 +41,7 @@ constexpr LayerType kTypes[] = {
     layer_type<Cost>("cost"),
     composed_layer_type<Crnn, Convolutional>("crnn"),
     layer_type<Crop>("crop"),
+    layer_type<DetectionHead>("detection"),
     layer_type<Dropout>("dropout"),
     layer_type<Empty>("empty"),
     layer_type<GaussianYolo>("gaussian_yolo"),
