@@ -52,6 +52,7 @@ constexpr Option kVideo[] = {
     {"prefix", "S", "", "write the frames with their boxes as S_00000001.jpg and so on"},
     {"time_limit_sec", "N", "0", "end after so many seconds; 0: at the end of the video"},
     {"avgframes", "N", "1", "the heads' outputs are averaged over so many frames"},
+    {"track", "", "", "number the objects through the frames (for a [yolo] with embedding_layer)"},
     {"dontdraw_bbox", "", "", "no boxes in the video and the frames"},
     {"benchmark", "", "", "run the network on the first frame again and again, 10 seconds long or -time_limit_sec, and write nothing"},
     {"ext_output", "", "", "print left, top, width and height of each box in pixels"},

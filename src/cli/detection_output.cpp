@@ -91,4 +91,12 @@ std::string label_rows(const ImageDetections& image, const Names& names, float t
   return text;
 }
 
+Tracker make_tracker(const Network& network) {
+  const TrackRules* rules = nullptr;
+  for (const Head* head : network.heads())
+    if (head->tracking()) rules = head->tracking();
+  if (!rules) fail(network.file(), ": -track: no [yolo] has an embedding_layer; expected one whose output tells objects apart");
+  return Tracker(*rules);
+}
+
 }  // namespace dn::cli

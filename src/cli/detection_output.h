@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "image/draw.h"
+#include "nn/tracker.h"
 #include "train/evaluator.h"
 
 namespace dn::cli {
@@ -22,5 +23,8 @@ std::vector<DrawItem> draw_items(const ImageDetections& image, const Names& name
 
 // Rows `class cx cy w h` with 4 decimals; the most probable class of each box.
 std::string label_rows(const ImageDetections& image, const Names& names, float threshold);
+
+// For -track: by the rules of the last head that has some. Throws Error when none has.
+Tracker make_tracker(const Network& network);
 
 }  // namespace dn::cli

@@ -8,7 +8,6 @@
 #include "cli/detection_output.h"
 #include "data/dataset.h"
 #include "data/labels.h"
-#include "nn/tracker.h"
 #include "train/validation.h"
 
 namespace dn::cli {
@@ -61,16 +60,6 @@ void save_label_file(const Request& request, const ImageDetections& found, const
   write_file(file, label_rows(found, names, request.threshold));
 }
 
-// By the rules of the last head that has some.
-std::optional<Tracker> make_tracker(const Network& network, const Request& request) {
-  if (!request.track) return std::nullopt;
-  const TrackRules* rules = nullptr;
-  for (const Head* head : network.heads())
-    if (head->tracking()) rules = head->tracking();
-  if (!rules) fail(network.file(), ": -track: no [yolo] has an embedding_layer; expected one whose output tells objects apart");
-  return Tracker(*rules);
-}
-
 }  // namespace
 
 int test(const Arguments& arguments) {
@@ -85,7 +74,8 @@ int test(const Arguments& arguments) {
   options.hierarchy = request.hierarchy;
   options.letter_box |= arguments.has("letter_box");
   options.embeddings = request.track;
-  std::optional<Tracker> tracker = make_tracker(network, request);
+  std::optional<Tracker> tracker;
+  if (request.track) tracker = make_tracker(network);
   Evaluator evaluator(network, device, options);
   const Names names = class_names(data, evaluator.classes());
   nlohmann::ordered_json frames = nlohmann::ordered_json::array();

@@ -30,7 +30,7 @@ struct VideoRequest {
   fs::path video, json;      // empty: not written
   std::string prefix;
   double time_limit = 0;     // seconds; 0: none
-  bool draw = true, benchmark = false, extended = false;
+  bool draw = true, benchmark = false, extended = false, track = false;
 
   std::string name() const { return source.empty() ? concat("camera ", camera) : source; }
 };
@@ -49,6 +49,7 @@ VideoRequest read_request(const Arguments& arguments, const ModelFiles& files) {
   request.draw = !arguments.has("dontdraw_bbox");
   request.benchmark = arguments.has("benchmark");
   request.extended = arguments.has("ext_output");
+  request.track = arguments.has("track");
   return request;
 }
 
@@ -159,7 +160,7 @@ struct Clip {
   double rate = 0;
 };
 
-Clip run_pipeline(const VideoRequest& request, VideoReader& reader, Evaluator& evaluator, Output& output) {
+Clip run_pipeline(const VideoRequest& request, VideoReader& reader, Evaluator& evaluator, Tracker* tracker, Output& output) {
   const Clock::time_point start = Clock::now();
   const auto over = [&] {
     return StopSignal::received() || (request.time_limit > 0 && std::chrono::duration<double>(Clock::now() - start).count() >= request.time_limit);
@@ -181,6 +182,7 @@ Clip run_pipeline(const VideoRequest& request, VideoReader& reader, Evaluator& e
     while (auto frame = decoded.pop()) {
       frame->found = evaluator.detect(std::move(frame->input));
       frame->found.index = static_cast<size_t>(frame->index);
+      if (tracker) tracker->next(frame->found.detections);
       if (!seen.push(std::move(*frame))) break;
     }
   } catch (...) {
@@ -227,6 +229,9 @@ int video(const Arguments& arguments) {
   options.hierarchy = request.hierarchy;
   options.letter_box |= arguments.has("letter_box");
   options.average_frames = static_cast<int>(arguments.integer("avgframes", 1, 1000));
+  options.embeddings = request.track;
+  std::optional<Tracker> tracker;
+  if (request.track) tracker = make_tracker(network);
   Evaluator evaluator(network, device, options);
   const Names names = class_names(data, evaluator.classes());
   const VideoInfo& info = reader.info();
@@ -237,7 +242,7 @@ int video(const Arguments& arguments) {
     clip = run_benchmark(request, reader, evaluator);
   } else {
     Output output(request, names, info);
-    clip = run_pipeline(request, reader, evaluator, output);
+    clip = run_pipeline(request, reader, evaluator, tracker ? &*tracker : nullptr, output);
   }
   log::say(concat(clip.frames, " frames, ", fixed(clip.rate, 1), " frames/s", clip.skipped > 0 ? concat(", ", clip.skipped, " could not be decoded") : ""));
   for (const fs::path& file : {request.video, request.json})

@@ -17,8 +17,7 @@ struct ForeignSection {
   std::string_view types, reason;   // types: a comma list
 };
 constexpr ForeignSection kForeignSections[] = {
-    {"rnn,gru,lstm", "a recurrent layer of text models, not supported for detection; [crnn] is the one for pictures"},
-    {"conv_lstm,history", "not built; [crnn] is the recurrent layer for pictures"},
+    {"rnn,gru,lstm", "a recurrent layer of text models, not supported for detection; [crnn] and [conv_lstm] are those for pictures"},
     {"iseg", "the head of instance segmentation, not supported for detection (the family's first program has it, not the one of its detectors)"},
     {"deconvolutional", "not supported for detection (the family's first program has it, not the one of its detectors); [upsample] enlarges a map"},
     {"logistic,l2norm", "a layer of classifiers, not supported for detection (the family's first program has it, not the one of its detectors)"},

@@ -78,7 +78,8 @@ constexpr Key<NetSpec> kKeys[] = {
     {"track", &NetSpec::track, 0, 0, "the sequences are consecutive frames of the train list, all augmented alike"},
     {"augment_speed", &NetSpec::augment_speed, 1, 10000, "track: a sequence takes every n-th frame, n = 1 to this at random"},
     {"sequential_subdivisions", &NetSpec::sequential_subdivisions, 0, kMaxBatch,
-     "track: of the mini-batches of a batch so many begin new sequences, the others go on with those before; 0: all of them begin"},
+     "track: of the mini-batches of a batch so many begin new sequences, the others go on with those before, and recurrent layers with their state; 0: all "
+     "of them begin"},
     {"contrastive", &NetSpec::contrastive, 0, 0, "samples come in pairs, one picture augmented in two ways; for [contrastive]"},
     {"contrastive_jit_flip", &NetSpec::contrastive_jit_flip, 0, 0, "contrastive: the two of a pair are cropped and mirrored differently"},
     {"contrastive_color", &NetSpec::contrastive_color, 0, 0, "contrastive: the two of a pair are coloured differently"},

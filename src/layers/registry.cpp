@@ -5,6 +5,7 @@
 #include "layers/batchnorm/batchnorm.h"
 #include "layers/connected/connected.h"
 #include "layers/contrastive/contrastive.h"
+#include "layers/conv_lstm/conv_lstm.h"
 #include "layers/convolutional/convolutional.h"
 #include "layers/cost/cost.h"
 #include "layers/crnn/crnn.h"
@@ -13,6 +14,7 @@
 #include "layers/dropout/dropout.h"
 #include "layers/empty/empty.h"
 #include "layers/gaussian_yolo/gaussian_yolo.h"
+#include "layers/history/history.h"
 #include "layers/implicit/implicit.h"
 #include "layers/local/local.h"
 #include "layers/local_avgpool/local_avgpool.h"
@@ -37,6 +39,7 @@ constexpr LayerType kTypes[] = {
     layer_type<Batchnorm>("batchnorm"),
     layer_type<Connected>("connected"),
     layer_type<Contrastive>("contrastive"),
+    composed_layer_type<ConvLstm, Convolutional>("conv_lstm"),
     layer_type<Convolutional>("convolutional"),
     layer_type<Cost>("cost"),
     composed_layer_type<Crnn, Convolutional>("crnn"),
@@ -45,6 +48,7 @@ constexpr LayerType kTypes[] = {
     layer_type<Dropout>("dropout"),
     layer_type<Empty>("empty"),
     layer_type<GaussianYolo>("gaussian_yolo"),
+    layer_type<History>("history"),
     layer_type<Implicit>("implicit"),
     layer_type<Local>("local"),
     layer_type<LocalAvgpool>("local_avgpool"),

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <future>
 #include <thread>
+#include <utility>
 
 #include "device/cpu/device.h"
 #include "device/cpu/parallel.h"
@@ -79,11 +80,12 @@ Evaluator::Prepared Evaluator::prepare(const std::vector<std::string>& paths, si
   return result;
 }
 
-std::vector<ImageDetections> Evaluator::detect(const Prepared& images) {
+std::vector<ImageDetections> Evaluator::detect(const Prepared& images, bool continues) {
   const auto start = std::chrono::steady_clock::now();
   plan_.set_input(images.pixels.data());
   Pass pass;
   pass.weights_version = network_.params().version();
+  pass.continues = continues;
   plan_.forward(pass);
   if (options_.average_frames > 1) average_heads();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -127,7 +129,8 @@ ImageDetections Evaluator::detect(InferenceImage&& image) {
   one.pixels = std::move(image.pixels);
   one.frames.push_back(std::move(image));
   one.errors.resize(1);
-  return std::move(detect(one).front());
+  const bool continues = std::exchange(continues_, true);
+  return std::move(detect(one, continues).front());
 }
 
 // The heads' outputs become the mean of the last images' ones.

@@ -42,7 +42,8 @@ class Evaluator {
   // Calls `each` for every path, in order. An image that cannot be read is passed on with its error.
   // `each` returns false to stop early.
   void run(const std::vector<std::string>& paths, const std::function<bool(ImageDetections&&)>& each);
-  // One image, for mini_batch = 1; index and width, height are the caller's to read from what he gave. prepare() may run on another thread.
+  // One image, for mini_batch = 1. It follows the one before, as the frames of a video do: recurrent layers go on from their state. index and width,
+  // height are the caller's to read from what he gave. prepare() may run on another thread.
   InferenceImage prepare(const Image& image) const;
   ImageDetections detect(InferenceImage&& image);
   // Length of Detection::prob: the classes that are wanted.
@@ -52,7 +53,7 @@ class Evaluator {
  private:
   struct Prepared;
   Prepared prepare(const std::vector<std::string>& paths, size_t first) const;
-  std::vector<ImageDetections> detect(const Prepared& images);
+  std::vector<ImageDetections> detect(const Prepared& images, bool continues = false);
   void average_heads();
 
   Network& network_;
@@ -60,6 +61,7 @@ class Evaluator {
   EvaluatorOptions options_;
   int classes_ = 0;
   Plan plan_;
+  bool continues_ = false;   // a single image was seen before
   std::deque<std::vector<std::vector<float>>> past_;   // per image, oldest first, and per head: its output
 };
 

@@ -153,7 +153,9 @@ void Trainer::announce() {
                  validation_ ? map_cadence_.next() : -1};
   for (const std::string& line : banner(facts)) log::say(line);
   metrics_->write("start", start_event(facts));
-  loader_ = std::make_unique<Loader>(images_, loader_options(network_, options_));
+  const LoaderOptions loading = loader_options(network_, options_);
+  layout_ = loading.sample.layout;
+  loader_ = std::make_unique<Loader>(images_, loading);
 }
 
 int Trainer::run() {
@@ -248,6 +250,8 @@ void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers&
     pass.progress = static_cast<double>(iteration_) / net.max_batches;
     pass.weights_version = network_.params().version();
     pass.truth = std::span(batch.truth).subspan(first, mini_batch);
+    // With two rounds the mini-batches do not follow each other; see check_batch.
+    pass.continues = work.stage == Pass::Stage::only && place_of(layout_, net.batch, static_cast<int>(first)).frame > 0;
     plan.set_input(batch.pixels.data() + first * image);
     plan.forward(pass);
     if (!work.backward) continue;

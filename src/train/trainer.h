@@ -111,6 +111,7 @@ class Trainer {
   std::unique_ptr<MetricsFile> metrics_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<WeightAverage> averages_;   // null without ema_alpha
+  BatchLayout layout_;   // of the loader
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<SamplePictures> pictures_;
   RunHistory history_;

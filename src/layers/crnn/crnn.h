@@ -2,8 +2,8 @@
 //   s_t = in(x_t) + self(s_{t-1})  (shortcut: + s_{t-1}),   y_t = out(s_t),   s_{-1} = 0
 // In training the images of a mini-batch are time_steps frames of each of its sequences, as NetSpec::frame_place says, and the gradient goes back
 // through time over all of them. The statistics of in and out are those of the whole mini-batch; those of self of the frames of one step, and the
-// step behind the zero state leaves no trace in its running ones. At inference every image of a call is a sequence of its own, which starts anew
-// unless Pass::continues. `stride` is the one of in; self and out keep its size. Parameters: in, self, out, each as [convolutional] has them.
+// step leaves no trace in its running ones, for the state before it is zero. At inference every image of a call is a sequence of its own. A sequence
+// starts anew unless Pass::continues, in training too; the gradient does not go back into the call before. `stride` is the one of in; self and out keep its size. Parameters: in, self, out, each as [convolutional] has them.
 //
 //   [crnn]
 //   batch_normalize=1
@@ -16,17 +16,14 @@
 
 #include <array>
 
+#include "nn/conv_part.h"
 #include "nn/layer.h"
 
 namespace dn {
 
-struct CrnnSpec {
+struct CrnnSpec : ConvPartSpec {
   int hidden = 1, output = 1;
   bool shortcut = false;
-  // of the convolutions
-  int size = 3, stride = 1, padding = 0, dilation = 1, groups = 1;
-  bool pad = false;
-  std::string activation = "logistic";
 };
 
 class Crnn : public Layer {
