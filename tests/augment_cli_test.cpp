@@ -1,4 +1,6 @@
 // Augmentation keys through the real program: training with all of them, the pictures of -show_imgs, what is refused.
+#include <nlohmann/json.hpp>
+
 #include "image/image.h"
 #include "tests/harness/program.h"
 
@@ -41,6 +43,27 @@ TEST_F(AugmentCli, time_steps_multiply_the_batch) {
   const Finished result = run({"detector", "train", "set/synth.data", "steps.cfg"});
   EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_NE(result.out.find("12 images per update = 2 x 6"), std::string::npos) << result.out;
+}
+
+// Two sequences of four frames at once, or two frames at a time with the state of the two before: the same pictures, the same loss.
+TEST_F(AugmentCli, recurrent_layers_go_on_with_a_sequence) {
+  const std::string layers =
+      "[convolutional]\nsize=3\nstride=8\npad=1\nfilters=8\nactivation=leaky\n[conv_lstm]\npad=1\noutput=8\n"
+      "[convolutional]\nsize=1\nfilters=33\nactivation=linear\n[yolo]\nmask=0,1,2\nanchors=8,8, 16,16, 32,32\nclasses=6\nnum=3\n";
+  const auto loss = [&](const std::string& name, const std::string& keys) {
+    write_file(file(name + ".cfg"),
+               "[net]\nwidth=64\nheight=64\nchannels=3\nlearning_rate=.001\nmax_batches=1\ntrack=1\nsequential_subdivisions=1\n" + keys + layers);
+    const Finished result = run({"detector", "train", "set/synth.data", name + ".cfg"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    for (const std::string& line : read_lines(file("set/backup/metrics.jsonl"))) {
+      const auto object = nlohmann::json::parse(line);
+      if (object.at("run") == name && object.at("event") == "iteration") return object.at("loss").get<double>();
+    }
+    return 0.0;
+  };
+  const double whole = loss("whole", "batch=2\nsubdivisions=1\ntime_steps=4\n"), parts = loss("parts", "batch=4\nsubdivisions=2\ntime_steps=2\n");
+  EXPECT_GT(whole, 0);
+  EXPECT_NEAR(parts, whole, 1e-7 * whole);
 }
 
 TEST_F(AugmentCli, cutmix_is_refused_alone) {

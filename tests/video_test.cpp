@@ -1,8 +1,10 @@
 // Videos: written and read back, read when damaged, and `detector demo` from a file to a file. The videos are made here, by our own writer.
 #include "video/video.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "tests/harness/program.h"
@@ -173,6 +175,58 @@ TEST_F(Video, frames_are_left_out_and_averaged) {
   const auto plain = json_lines(file("plain.jsonl")), mean = json_lines(file("mean.jsonl"));
   EXPECT_EQ(plain[0].at("objects"), mean[0].at("objects")) << "one frame is its own mean";
   EXPECT_NE(plain[10].at("objects"), mean[10].at("objects"));
+}
+
+// Frames go on from each other's state, images do not.
+TEST_F(Video, recurrent_networks_go_on_from_frame_to_frame) {
+  std::string text = testing::tiny_cfg(2);
+  write_file(file("recurrent.cfg"), text.insert(text.rfind("[convolutional]"), "[conv_lstm]\npad=1\noutput=16\n"));
+  ASSERT_EQ(run({"detector", "train", "set/synth.data", "recurrent.cfg"}).code, 0);
+  make_video(file("in.mkv"), 2);
+  VideoReader reader(file("in.mkv").string());
+  Image frame;
+  for (const char* name : {"first.png", "second.png"}) {
+    ASSERT_TRUE(reader.read(frame));
+    save_image(file(name), frame);
+  }
+  const std::string trained = "set/backup/recurrent_final.weights";
+  ASSERT_EQ(run({"detector", "demo", "set/synth.data", "recurrent.cfg", trained, "in.mkv", "-thresh", ".0001", "-json_file_output", "two.jsonl"}).code, 0);
+  ASSERT_EQ(run({"detector", "test", "set/synth.data", "recurrent.cfg", trained, "first.png", "second.png", "-thresh", ".0001", "-out", "two.json"}).code, 0);
+  const auto video = json_lines(file("two.jsonl"));
+  const auto images = nlohmann::json::parse(read_text(file("two.json")));
+  ASSERT_EQ(video.size(), 2u);
+  EXPECT_GT(video[0].at("objects").size(), 0u);
+  EXPECT_EQ(video[0].at("objects"), images.at(0).at("objects"));
+  EXPECT_NE(video[1].at("objects"), images.at(1).at("objects"));
+}
+
+// The camera stands still, and so do the objects: they keep their numbers.
+TEST_F(Video, objects_are_numbered_through_frames) {
+  std::string text = testing::tiny_cfg(2, {}, "embedding_layer=-2\ntrack_history_size=3\nsim_thresh=.9\n");
+  write_file(file("track.cfg"), text.replace(text.find("filters=16"), 10, "filters=18"));
+  ASSERT_EQ(run({"detector", "train", "set/synth.data", "track.cfg"}).code, 0);
+  {
+    VideoWriter writer(file("still.mp4"), kWidth, kHeight, 25);
+    for (int i = 0; i < 4; ++i) writer.write(scene(5));
+    writer.finish();
+  }
+  const Finished result = run({"detector", "demo", "set/synth.data", "track.cfg", "set/backup/track_final.weights", "still.mp4", "-track", "-thresh", ".1",
+                               "-json_file_output", "track.jsonl"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.out.find("(object 1)"), std::string::npos) << result.out;
+  const auto numbers = [](const nlohmann::json& line) {
+    std::set<int> all;
+    for (const auto& object : line.at("objects")) all.insert(object.at("track_id").get<int>());
+    return all;
+  };
+  const auto lines = json_lines(file("track.jsonl"));
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_GT(numbers(lines[0]).size(), 0u);
+  EXPECT_TRUE(std::ranges::includes(numbers(lines[0]), std::set<int>{1}));
+  EXPECT_TRUE(std::ranges::includes(numbers(lines[3]), std::set<int>{1})) << "still the first object";
+  const Finished refused = demo({"still.mp4", "-track"});
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("no [yolo] has an embedding_layer"), std::string::npos) << refused.err;
 }
 
 TEST_F(Video, damaged_frames_are_left_out_and_counted) {

@@ -11,6 +11,7 @@
 #include "data/loader.h"
 #include "device/cpu/device.h"
 #include "train/iteration_log.h"
+#include "train/map_cadence.h"
 #include "train/optimizer.h"
 #include "train/plan_cache.h"
 #include "train/precise_statistics.h"
@@ -51,18 +52,6 @@ int64_t starting_iteration(const Network& network, const WeightsInfo* weights, b
 
 // The "map" line of metrics.jsonl.
 nlohmann::ordered_json map_event(const MapReport& result, int64_t iteration, double seconds);
-
-// In-training mAP of the family: every max(100, epochs' worth of) iterations after the last one, not before burn-in ends, and at the end.
-class MapCadence {
- public:
-  MapCadence(const NetSpec& net, size_t train_images, double epochs, int64_t start);
-  bool due(int64_t iteration) const { return iteration >= next_; }
-  void done(int64_t iteration);
-  int64_t next() const { return next_; }
-
- private:
-  int64_t period_, burn_in_, end_, next_;
-};
 
 class Trainer {
  public:

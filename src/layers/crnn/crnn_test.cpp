@@ -115,6 +115,55 @@ TEST(crnn, first_step_leaves_no_statistics) {
   EXPECT_EQ(network.params().norm_updates(0), 1);
 }
 
+// Statistics taken for their own sake are those of all steps but the first, of all mini-batches: the mean of the means that the steps of one leave in an
+// average over all updates, however often it is met.
+TEST(crnn, estimated_statistics_know_nothing_of_the_zero_state) {
+  const auto self_mean = [](int estimates) {
+    std::string text = kNet + kHead;
+    Network network = Network::from_text(text.insert(text.find("pad=1"), "norm_warm=1\n"));
+    network.params().initialize(4);
+    cpu::Device device({.threads = 2});
+    Plan plan(network, device, network.input(6), {.training = true});
+    const std::vector<float> images = frames(network.input(6));
+    plan.set_input(images.data());
+    const std::vector<TruthBox> boxes[6];
+    for (int m = 0; m < estimates; ++m)
+      plan.forward({.training = true, .param_grads = Write::none, .micro_step = m, .micro_steps = estimates, .truth = boxes, .stage = Pass::Stage::estimate});
+    if (estimates == 0) plan.forward({.training = true, .truth = boxes});
+    const auto specs = network.params().of_layer(0);
+    const auto mean = std::ranges::find_if(specs, [](const ParamSegment* s) { return s->spec.name == "self_rolling_mean"; });
+    const auto values = network.params().values(**mean);
+    return std::vector<float>(values.begin(), values.end());
+  };
+  const std::vector<float> expected = self_mean(0);
+  for (const int estimates : {1, 2, 3}) {
+    const std::vector<float> got = self_mean(estimates);
+    for (size_t c = 0; c < expected.size(); ++c) EXPECT_NEAR(got[c], expected[c], 1e-6) << estimates << " mini-batches, channel " << c;
+  }
+}
+
+// Two mini-batches of three frames, the second going on, are one of six.
+TEST(crnn, training_goes_on_with_a_sequence) {
+  std::vector<std::vector<float>> results;
+  for (const int steps : {6, 3}) {
+    Network network = Network::from_text(
+        concat("[net]\nbatch=2\nwidth=6\nheight=6\nchannels=3\ntime_steps=", steps, "\n[crnn]\npad=1\nhidden=8\noutput=8\nshortcut=1\n", kHead));
+    network.params().initialize(4);
+    cpu::Device device({.threads = 2});
+    Plan plan(network, device, network.input(2 * steps), {.training = true, .keep_outputs = true});
+    const std::vector<float> images = frames(network.input(12));
+    const std::vector<TruthBox> boxes[12];
+    std::vector<float>& all = results.emplace_back();
+    for (int first = 0; first < 6; first += steps) {
+      plan.set_input(images.data() + static_cast<size_t>(2 * first) * network.input(1).count());
+      plan.forward({.training = true, .truth = std::span(boxes).first(static_cast<size_t>(2 * steps)), .continues = first > 0});
+      const Tensor y = plan.output(0);
+      all.insert(all.end(), y.data, y.data + y.desc.count());
+    }
+  }
+  EXPECT_EQ(results[0], results[1]);
+}
+
 // A second forward pass, in backward, finds the statistics of the first and moves none.
 TEST(crnn, can_be_computed_again) {
   const std::string conv = "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\npad=1\nactivation=leaky\n";
