@@ -88,7 +88,7 @@ struct Pass {
   uint64_t weights_version = 0;            // ParamStore::version
   std::span<const std::vector<TruthBox>> truth;   // per image of the mini-batch; empty at inference
   int phase = 0;                           // 0 .. phases-1
-  bool continues = false;                  // at inference: the images follow those of the call before (video), recurrent layers go on from their state
+  bool continues = false;                  // the images follow those of the call before (video; a sequence over mini-batches), recurrent layers go on from their state
   Stage stage = Stage::only;
   const comm::Group* group = nullptr;      // the ranks of this run; null: alone
 };
