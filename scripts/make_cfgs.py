@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from networks import classifiers, csresnext, efficientnet, own, scaled_yolov4, yolov3, yolov4, yolov7  # noqa: E402
+from networks import classifiers, csresnext, efficientnet, own, scaled_yolov4, yolov1, yolov2, yolov3, yolov4, yolov7  # noqa: E402
 
 CFG = Path(__file__).resolve().parent.parent / "cfg"
 
@@ -40,6 +40,13 @@ FILES = (
     ("yolov7x", yolov7.yolov7x, 108, 71409685),
     ("darknet19", classifiers.darknet19_classifier, 19, 20856776),
     ("darknet53", classifiers.darknet53_classifier, 53, 41645640),
+    ("yolov1", yolov1.yolov1, 24, 197328243),
+    ("yolov1-small", yolov1.yolov1_small, 24, 93970430),
+    ("yolov1-tiny", yolov1.yolov1_tiny, 8, 27099950),
+    ("yolov2", yolov2.yolov2, 23, 50983561),
+    ("yolov2-voc", yolov2.yolov2_voc, 23, 50676061),
+    ("yolov2-tiny", yolov2.yolov2_tiny, 9, 11237145),
+    ("Gaussian_yolov3_BDD", yolov3.gaussian_yolov3_bdd, 75, 61646347),
     ("enet-coco", efficientnet.enet_coco, 88, 4808270),
     ("efficientnet_b0", efficientnet.efficientnet_b0, 83, 4890040),
     ("resnet50", classifiers.resnet50, 50, 22825896),

@@ -51,6 +51,19 @@ constexpr Published kPublished[] = {
     {"yolov7x", 108, 71409685, 3},
     {"darknet19", 19, 20856776, 0},
     {"darknet53", 53, 41645640, 0},
+    {"enet-coco", 88, 4808270, 2},
+    {"efficientnet_b0", 83, 4890040, 0},
+    {"resnet50", 50, 22825896, 0},
+    {"resnet101", 101, 41870248, 0},
+    {"resnet152", 152, 57559976, 0},
+    {"densenet201", 201, 17206440, 0},
+    {"yolov1", 24, 197328243, 1},
+    {"yolov1-small", 24, 93970430, 1},
+    {"yolov1-tiny", 8, 27099950, 1},
+    {"yolov2", 23, 50983561, 1},
+    {"yolov2-voc", 23, 50676061, 1},
+    {"yolov2-tiny", 9, 11237145, 1},
+    {"Gaussian_yolov3_BDD", 75, 61646347, 3},
 };
 
 INSTANTIATE_TEST_SUITE_P(Cfg, PublishedCfgs, ::testing::ValuesIn(kPublished), [](const auto& instance) {
