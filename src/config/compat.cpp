@@ -32,7 +32,7 @@ constexpr ForeignKey kForeignNetKeys[] = {
     {"label_smooth_eps", "0", false, "the key of classifiers; a detector has label_smooth_eps in [yolo]"},
     {"adversarial_lr", "0", false, "adversarial training is not built, training goes without it"},
     {"attention", "0", false, "adversarial training is not built, training goes without it"},
-    {"try_fix_nan", "0", false, "a NaN is never replaced, it ends the training with a message"},
+    {"try_fix_nan", "0", false, "a NaN is never replaced: its update is left out, and ten in a row end the training"},
     // mean nothing here or to a detector
     {"loss_scale", "1", false, "arithmetic is FP32, which needs no loss scaling"},
     {"optimized_memory", "0", false, "memory is always planned"},

@@ -48,7 +48,7 @@ void read_entry(Section& section, std::string_view text, int line, Problems& pro
   if (entry.key.empty()) return problems.error(concat(section.file, ":", line, ": ", shown(text), ": no key before the =; expected key = value"));
   if (entry.value.empty()) return problems.error(section, entry, "no value", "key = value");
   if (const Entry* other = section.find(entry.key))
-    return problems.error(section, entry, concat("the key stands in line ", other->line, " already"), "once in a file");
+    return warn_of_second(section, entry, other->line, problems);
   if (section.entries.size() >= kMaxKeys) fail(section.file, ":", line, ": more than ", kMaxKeys, " keys");
   section.entries.push_back(std::move(entry));
 }

@@ -76,7 +76,6 @@ TEST_F(DataFileTest, ReportsEveryProblem) {
             "o.data:1: classes = zero: not a whole number; expected 1..1000000\n"
             "o.data:2: train: expected key = value\n"
             "o.data:3: valid =: no value; expected key = value\n"
-            "o.data:5: train = b: the key stands in line 4 already; expected once in a file\n"
             "o.data:6: =c: no key before the =; expected key = value\n"
             "o.data:7: eval = pascal: expected voc, coco, bdd, kitti, imagenet\n"
             "o.data:8: savelast = 0: expected 1 or more");

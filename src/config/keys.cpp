@@ -191,5 +191,6 @@ void finish(const Section& section, Problems& problems) {
 }
 
 void set_strict_keys(bool on) { strict = on; }
+bool strict_keys() { return strict; }
 
 }  // namespace dn

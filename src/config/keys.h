@@ -83,6 +83,7 @@ void bind_foreign(const Section& section, std::span<const ForeignKey> keys, Prob
 // Unknown keys: a warning with the nearest known name, or an error when `strict_keys()` is on (-strict).
 void finish(const Section& section, Problems& problems);
 void set_strict_keys(bool on);
+bool strict_keys();
 
 // One row of `describe SECTION`: name, default, range, meaning.
 struct KeyHelp {

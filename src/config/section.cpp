@@ -34,6 +34,16 @@ int64_t line_of(std::string_view message) {
   return 0;
 }
 
+}  // namespace
+
+// Published cfg files have such keys, so it is no error; with -strict it is.
+void warn_of_second(const Section& section, const Entry& entry, int first, Problems& problems) {
+  const std::string message = concat(section.where(entry), ": ignored: the key stands in line ", first, " already, and the first one counts");
+  strict_keys() ? problems.error(message) : problems.warning(message);
+}
+
+namespace {
+
 class Parser {
  public:
   Parser(const std::string& file, Problems& problems) : file_(file), problems_(problems) {}
@@ -127,7 +137,7 @@ class Parser {
     if (entry.value.empty()) return problems_.error(section, entry, "no value", "key = value");
     if (section.entries.size() >= kMaxKeys) return stop(concat(here.where(), ": more than ", kMaxKeys, " keys in one section"));
     if (const auto [other, fresh] = seen_.emplace(entry.key, line_); !fresh)
-      return problems_.error(section, entry, concat("the key stands in line ", other->second, " already"), "once in a section");
+      return warn_of_second(section, entry, other->second, problems_);
     section.entries.push_back(std::move(entry));
   }
 

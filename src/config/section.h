@@ -52,6 +52,9 @@ class Problems {
 inline constexpr uint64_t kMaxCfgFile = 16ull << 20;
 inline constexpr size_t kMaxSections = 10000, kMaxKeys = 1000;  // sections of a file, keys of a section
 
+// A key that stands in line `first` already.
+void warn_of_second(const Section& section, const Entry& entry, int first, Problems& problems);
+
 // A value as a message may show it: control characters replaced, cut after about 100 bytes.
 std::string shown(std::string_view text);
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "config/keys.h"
 
 namespace dn {
 namespace {
@@ -63,8 +64,19 @@ TEST(Section, ReportsEveryProblemOfOneReading) {
   EXPECT_EQ(errors_of("batch=1\n[net]\nwidth 416\nheight=\n=3\nbatch=1\nbatch = 64\n[route\nlayers=-1\n"),
             (Strings{"y.cfg:1: batch=1: stands before the first section; expected [net] above it", "y.cfg:3: [net] width 416: expected key = value",
                      "y.cfg:4: [net] height =: no value; expected key = value", "y.cfg:5: [net] =3: no key before the =; expected key = value",
-                     "y.cfg:7: [net] batch = 64: the key stands in line 6 already; expected once in a section",
                      "y.cfg:8: [route: no closing ]; expected [section]"}));
+}
+
+TEST(Section, OfARepeatedKeyTheFirstCounts) {
+  Problems problems;
+  const auto sections = parse("[net]\nbatch=1\nbatch = 64\n", problems);
+  EXPECT_EQ(problems.errors(), Strings{});
+  EXPECT_EQ(problems.warnings(), Strings{"y.cfg:3: [net] batch = 64: ignored: the key stands in line 2 already, and the first one counts"});
+  ASSERT_EQ(sections[0].entries.size(), 1u);
+  EXPECT_EQ(sections[0].find("batch")->value, "1");
+  set_strict_keys(true);
+  EXPECT_EQ(errors_of("[net]\nbatch=1\nbatch = 64\n").size(), 1u);
+  set_strict_keys(false);
 }
 
 TEST(Section, KeysMayRepeatInAnotherSection) { EXPECT_EQ(errors_of("[net]\nsize=1\n[conv]\nsize=2\n[conv]\nsize=2\n"), Strings{}); }
