@@ -31,7 +31,8 @@ class PartKernel {
   // `layer`: what the layer is handed; scratch: the part's own; call: 0 .. calls - 1; norm: counts the updates of its running statistics.
   void forward(const Io& layer, const Pass& pass, std::byte* scratch, const Tensor& x, const Tensor& y, int call, NormState* norm) const;
   // Of the calls of a pass, backward begins with `first`: it delivers the parameters' gradients as the pass says, the others add to them.
-  void backward(const Io& layer, const Pass& pass, std::byte* scratch, const Tensor& x, const Tensor& dx, const Tensor& dy, int call, int first = 0) const;
+  void backward(const Io& layer, const Pass& pass, std::byte* scratch, const Tensor& x, const Tensor& dx, const Tensor& dy, int call,
+                int first = 0) const;
 
  private:
   struct Call {
@@ -46,7 +47,7 @@ class PartKernel {
   Needs needs_;
   std::vector<ParamSpec> specs_;
   int calls_ = 1, untraced_ = 0;
-  size_t first_param_ = 0, saved_ = 0, saved_bytes_ = 0;   // saved: of the first call; those of the others follow
+  size_t first_param_ = 0, saved_ = 0, saved_bytes_ = 0;  // saved: of the first call; those of the others follow
 };
 
 // A state that is zero at the begin of a sequence and else what the call before left (Pass::continues). A pass that is computed again (Pass::again)
@@ -63,7 +64,7 @@ class CarriedState {
       std::fill(begin_.begin(), begin_.end(), 0.f);
     return begin_.data();
   }
-  float* before() { return begin_.data(); }   // the state in front of the last call's first step
+  float* before() { return begin_.data(); }  // the state in front of the last call's first step
   void end(int threads, const float* state, const Pass& pass) {
     if (!pass.again) copy_to(threads, end_.data(), state, end_.size());
   }

@@ -10,8 +10,7 @@
 namespace dn {
 namespace {
 
-const std::string kHead =
-    "[convolutional]\nfilters=18\nsize=1\nactivation=linear\n[yolo]\nmask=0,1,2\nanchors=4,4, 8,8, 16,16\nclasses=1\nnum=3\n";
+const std::string kHead = "[convolutional]\nfilters=18\nsize=1\nactivation=linear\n[yolo]\nmask=0,1,2\nanchors=4,4, 8,8, 16,16\nclasses=1\nnum=3\n";
 
 Image picture() {
   Image image{16, 16, 3, std::vector<uint8_t>(16 * 16 * 3)};

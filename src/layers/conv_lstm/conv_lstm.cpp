@@ -34,7 +34,8 @@ std::unique_ptr<ConvLstm> ConvLstm::parse(const Section& section, const NetSpec&
   check_part_channels(section, "output", spec.output, spec.groups, problems);
   if (spec.state_constrain < 0) spec.state_constrain = static_cast<float>(kStepsToBound * net.time_steps);
   if (spec.bottleneck && spec.stride != 1)
-    problems.error(concat(section.where(), " stride = ", spec.stride, ": bottleneck = 1 joins the input with the state, which has its size; expected 1"));
+    problems.error(
+        concat(section.where(), " stride = ", spec.stride, ": bottleneck = 1 joins the input with the state, which has its size; expected 1"));
   if (spec.shortcut && !spec.bottleneck)
     problems.warning(concat(section.where(), " shortcut = 1: belongs to bottleneck = 1, without it there is nothing to add: no effect"));
   if (spec.shortcut && spec.bottleneck && spec.output == 1)
@@ -45,7 +46,8 @@ std::unique_ptr<ConvLstm> ConvLstm::parse(const Section& section, const NetSpec&
   layer->convolution_ = convolution;
   for (int which = 0; which < kParts; ++which)
     if (layer->wanted(which))
-      layer->parts_[static_cast<size_t>(which)] = convolution.parse(conv_part_section(section, spec, spec.output, which >= kUf), net, index, problems);
+      layer->parts_[static_cast<size_t>(which)] =
+          convolution.parse(conv_part_section(section, spec, spec.output, which >= kUf), net, index, problems);
   return layer;
 }
 

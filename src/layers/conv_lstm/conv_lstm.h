@@ -34,7 +34,7 @@ struct ConvLstmSpec : ConvPartSpec {
   int output = 1;
   bool peephole = false, bottleneck = false, shortcut = false;
   std::string lstm_activation = "tanh";
-  float state_constrain = -1;   // -1: 32 time_steps; resolved by parse; 0: none
+  float state_constrain = -1;  // -1: 32 time_steps; resolved by parse; 0: none
   float time_normalizer = 1;
 };
 

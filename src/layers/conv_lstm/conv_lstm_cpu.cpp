@@ -66,7 +66,7 @@ class ConvLstmCpu : public Kernel {
     const Kept kept = kept_in(args_.training ? io.saved[0] : io.scratch + step_bytes());
     float* sum = reinterpret_cast<float*>(io.scratch);
     std::byte* scratch = io.scratch + step_bytes() + (args_.training ? 0 : kept_bytes());
-    std::array<NormState, ConvLstm::kParts> counts;   // all parts count as the layer does; the last one's count stays
+    std::array<NormState, ConvLstm::kParts> counts;  // all parts count as the layer does; the last one's count stays
     for (NormState& count : counts) count = io.norm ? *io.norm : NormState{};
     const auto run = [&](int which, const Tensor& x, const Tensor& y, int call) {
       NormState* norm = which == ConvLstm::kUo ? io.norm : &counts[static_cast<size_t>(which)];
@@ -121,13 +121,14 @@ class ConvLstmCpu : public Kernel {
       add_to(threads_, g.dh, io.dy.data + at_step(t), step_.count());
       output_gradient(kept, t, g, dz[ConvLstm::kO]);
       if (spec_.peephole) back_copy(ConvLstm::kVo, kept.c + at_step(t), g.dc, dz[ConvLstm::kO], t);
-      cell_gradient(kept, t, c, g, dz);   // g.dc: of c'
+      cell_gradient(kept, t, c, g, dz);  // g.dc: of c'
       if (spec_.peephole) back_copy(ConvLstm::kVf, c, g.dc, dz[ConvLstm::kF], t), back_copy(ConvLstm::kVi, c, g.dc, dz[ConvLstm::kI], t);
       if (spec_.bottleneck) {
-        for (int k = 0; k < ConvLstm::kGates; ++k) back(ConvLstm::kUf + k, {step_, kept.b + at_step(t)}, {step_, g.db}, {step_, dz[k]}, t, steps_ - 1);
+        for (int k = 0; k < ConvLstm::kGates; ++k)
+          back(ConvLstm::kUf + k, {step_, kept.b + at_step(t)}, {step_, g.db}, {step_, dz[k]}, t, steps_ - 1);
         narrow_gradient(kept, t, g);
         back(ConvLstm::kWf, {joined_, kept.joined + joined_at(t)}, {joined_, g.joined}, {step_, g.db}, t, steps_ - 1);
-        part_joined(io, t, g);   // g.dh: of h'
+        part_joined(io, t, g);  // g.dh: of h'
       } else {
         for (int k = 0; k < ConvLstm::kGates; ++k) back_copy(ConvLstm::kWf + k, h, g.dh, dz[k], t);
       }
@@ -141,11 +142,11 @@ class ConvLstmCpu : public Kernel {
   // The buffers of a pass, in `saved`.
   struct Kept {
     std::array<float*, ConvLstm::kGates> z;
-    float *c, *joined, *narrow, *b;   // from joined on: with bottleneck only
+    float *c, *joined, *narrow, *b;  // from joined on: with bottleneck only
   };
   struct Gradients {
-    float *dh, *dc, *copy;   // of one step
-    std::array<float*, ConvLstm::kGates> dz;   // of all steps; with bottleneck of one
+    float *dh, *dc, *copy;                    // of one step
+    std::array<float*, ConvLstm::kGates> dz;  // of all steps; with bottleneck of one
     float *db, *joined;
   };
 
@@ -154,13 +155,13 @@ class ConvLstmCpu : public Kernel {
     KernelArgs args = args_;
     args.x = {of_input ? args_.x[0] : joined ? joined_ : step_};
     args.y = of_input ? all_ : step_;
-    const bool first = joined || which == ConvLstm::kUf || which == ConvLstm::kWf;   // who overwrites the gradient that others add to
+    const bool first = joined || which == ConvLstm::kUf || which == ConvLstm::kWf;  // who overwrites the gradient that others add to
     if (!of_input) args.dx = {!args_.backward ? Write::none : first ? Write::overwrite : Write::accumulate};
     if (of_input && !first && args_.dx[0] != Write::none) args.dx = {Write::accumulate};
     // The gates of the bottleneck and the output's peephole never see a state that is only zeros; the bottleneck itself sees the input beside it.
     const bool from_zero = !of_input && !spec_.bottleneck ? which != ConvLstm::kVo : which < ConvLstm::kVo;
-    parts_[static_cast<size_t>(which)] = PartKernel(layer.compile_part(which, device, args), layer.part_params(which, args_.x[0].shape),
-                                                    of_input ? 1 : steps_, from_zero, place_);
+    parts_[static_cast<size_t>(which)] =
+        PartKernel(layer.compile_part(which, device, args), layer.part_params(which, args_.x[0].shape), of_input ? 1 : steps_, from_zero, place_);
   }
 
   size_t at_step(int t) const { return static_cast<size_t>(t) * step_.count(); }
@@ -170,7 +171,8 @@ class ConvLstmCpu : public Kernel {
   size_t all_joined_bytes() const { return part_aligned(joined_.bytes() * static_cast<size_t>(steps_)); }
   size_t kept_bytes() const { return (ConvLstm::kGates + 1) * all_bytes() + (spec_.bottleneck ? all_joined_bytes() + 2 * all_bytes() : 0); }
   size_t backward_bytes() const {
-    return 3 * step_bytes() + (spec_.bottleneck ? (ConvLstm::kGates + 1) * step_bytes() + part_aligned(joined_.bytes()) : ConvLstm::kGates * all_bytes());
+    return 3 * step_bytes() +
+           (spec_.bottleneck ? (ConvLstm::kGates + 1) * step_bytes() + part_aligned(joined_.bytes()) : ConvLstm::kGates * all_bytes());
   }
   static float* take(std::byte*& at, size_t bytes) {
     float* taken = reinterpret_cast<float*>(at);
@@ -280,7 +282,7 @@ class ConvLstmCpu : public Kernel {
   ConvLstmSpec spec_;
   Activation activation_;
   int steps_;
-  TensorDesc all_, step_, joined_;   // of all steps; of one; [h', x] of one
+  TensorDesc all_, step_, joined_;  // of all steps; of one; [h', x] of one
   PartPlace place_;
   std::array<PartKernel, ConvLstm::kParts> parts_;
   CarriedState h_before_, c_before_;

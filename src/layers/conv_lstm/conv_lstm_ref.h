@@ -19,7 +19,7 @@ std::vector<T> conv_lstm_reference(const ConvLstm& layer, const Shape& in, const
   from.n /= steps, one.n /= steps, both.n /= steps;
   both.c += from.c;
   std::vector<std::vector<T>> u(ConvLstm::kGates);
-  for (int k = 0; k < ConvLstm::kGates && !spec.bottleneck; ++k) u[size_t(k)] = convolve(ConvLstm::kUf + k, x, in);   // statistics of all steps
+  for (int k = 0; k < ConvLstm::kGates && !spec.bottleneck; ++k) u[size_t(k)] = convolve(ConvLstm::kUf + k, x, in);  // statistics of all steps
   std::vector<T> y, h(one.count(), T(0)), c(h);
   for (int t = 0; t < steps; ++t) {
     std::vector<T> gates[ConvLstm::kGates], b;

@@ -37,7 +37,8 @@ std::vector<double> reference(const Layer& layer, std::span<const RefTensor> x, 
 
 constexpr auto kUnchanged = [](int, const std::vector<double>&, const std::vector<double>&) {};
 
-std::vector<double> in_double(const Layer& layer, std::span<const RefTensor> x, std::span<const std::vector<double>> params, const Shape&, bool training) {
+std::vector<double> in_double(const Layer& layer, std::span<const RefTensor> x, std::span<const std::vector<double>> params, const Shape&,
+                              bool training) {
   return reference(layer, x, params, training, kUnchanged);
 }
 
@@ -89,7 +90,9 @@ TEST(conv_lstm, time_normalizer_is_a_factor_on_gradients_through_time) {
     options.differentiated = [=](std::span<const RefTensor> x, std::span<const std::vector<double>> params) -> testing::Reference {
       States unchanged;
       const auto layer = testing::parse_layer(concat("width=8\nheight=8\ntime_steps=3\n[conv_lstm]\n", keys), 1);
-      reference(*layer, x, params, true, [&](int, const std::vector<double>& h, const std::vector<double>& c) { unchanged.insert(unchanged.end(), {h, c}); });
+      reference(*layer, x, params, true, [&](int, const std::vector<double>& h, const std::vector<double>& c) {
+        unchanged.insert(unchanged.end(), {h, c});
+      });
       return [unchanged](const Layer& same, std::span<const RefTensor> in, std::span<const std::vector<double>> p, const Shape&, bool training) {
         const auto share = [](std::vector<double>& state, const std::vector<double>& base) {
           for (size_t i = 0; i < state.size(); ++i) state[i] = base[i] + kShare * (state[i] - base[i]);

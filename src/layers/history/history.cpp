@@ -14,7 +14,7 @@ std::unique_ptr<History> History::parse(const Section& section, const NetSpec& n
   std::unique_ptr<History> layer(new History(section, index, problems));
   layer->spec_ = bind<HistorySpec>(section, kKeys, problems);
   finish(section, problems);
-  layer->time_steps_ = net.time_steps;
+  layer->spec_.time_steps = net.time_steps;
   return layer;
 }
 
@@ -23,8 +23,8 @@ std::vector<KeyHelp> History::keys() { return key_help<HistorySpec>(kKeys); }
 Shape History::output_shape(std::span<const Shape> in) const {
   Shape y = in[0];
   if (int64_t{y.c} * spec_.history_size > kMaxChannels)
-    fail(section().where(), " history_size = ", spec_.history_size, ": times the ", y.c, " channels of ", above(), ": expected at most ", kMaxChannels,
-         " channels");
+    fail(section().where(), " history_size = ", spec_.history_size, ": times the ", y.c, " channels of ", above(), ": expected at most ",
+         kMaxChannels, " channels");
   y.c *= spec_.history_size;
   return y;
 }

@@ -15,6 +15,7 @@ namespace dn {
 
 struct HistorySpec {
   int history_size = 4;
+  int time_steps = 1;  // of [net]
 };
 
 class History : public Layer {
@@ -24,7 +25,6 @@ class History : public Layer {
   static std::vector<KeyHelp> keys();
 
   const HistorySpec& spec() const { return spec_; }
-  int time_steps() const { return time_steps_; }
   Shape output_shape(std::span<const Shape> in) const override;
   std::string summary(std::span<const Shape>) const override { return concat(spec_.history_size, " frames"); }
   bool recurrent() const override { return true; }
@@ -32,7 +32,6 @@ class History : public Layer {
  private:
   History(const Section& section, int index, Problems& problems) : Layer(section, index, problems) {}
   HistorySpec spec_;
-  int time_steps_ = 1;
 };
 
 }  // namespace dn

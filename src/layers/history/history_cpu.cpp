@@ -11,7 +11,11 @@ namespace {
 class HistoryCpu : public Kernel {
  public:
   HistoryCpu(const History& layer, cpu::Device& device, const KernelArgs& args)
-      : threads_(device.threads()), args_(args), size_(layer.spec().history_size), steps_(args.training ? layer.time_steps() : 1), past_(args.x[0].dense()) {
+      : threads_(device.threads()),
+        args_(args),
+        size_(layer.spec().history_size),
+        steps_(args.training ? layer.spec().time_steps : 1),
+        past_(args.x[0].dense()) {
     past_.shape.n = past_.shape.n / steps_ * (size_ - 1);
     before_.resize(past_.count());
   }
@@ -28,7 +32,7 @@ class HistoryCpu : public Kernel {
     const int sequences = x.desc.shape.n / steps_, channels = x.desc.shape.c;
     for (int n = 0; n < x.desc.shape.n; ++n)
       for (int back = 0; back < size_; ++back) {
-        const int from = n - back * sequences;   // below 0: so many images before the begin of the call
+        const int from = n - back * sequences;  // below 0: so many images before the begin of the call
         if (from >= 0)
           copy_channels(threads_, x, from, 0, io.y, n, back * channels, channels, false);
         else
@@ -57,8 +61,9 @@ class HistoryCpu : public Kernel {
     const size_t image = past_.image_stride();
     const int frames = x.desc.shape.n + past_.shape.n;
     for (int k = 0; k < past_.shape.n; ++k) {
-      const int from = frames - past_.shape.n + k - past_.shape.n;   // in x; below 0: in the past
-      const float* source = from >= 0 ? x.data + static_cast<size_t>(from) * x.desc.image_stride() : past.data + static_cast<size_t>(past_.shape.n + from) * image;
+      const int from = frames - past_.shape.n + k - past_.shape.n;  // in x; below 0: in the past
+      const float* source =
+          from >= 0 ? x.data + static_cast<size_t>(from) * x.desc.image_stride() : past.data + static_cast<size_t>(past_.shape.n + from) * image;
       copy_to(threads_, next_.data() + static_cast<size_t>(k) * image, source, image);
     }
     before_.end(threads_, next_.data(), pass);
@@ -67,7 +72,7 @@ class HistoryCpu : public Kernel {
   int threads_;
   KernelArgs args_;
   int size_, steps_;
-  TensorDesc past_;       // the frames in front of a call, time outermost, the newest last
+  TensorDesc past_;  // the frames in front of a call, time outermost, the newest last
   CarriedState before_;
   AlignedFloats next_;
 };
@@ -75,9 +80,9 @@ class HistoryCpu : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> History::compile_cpu(const History& layer, cpu::Device& device, const KernelArgs& args) {
-  if (args.training && args.x[0].shape.n % layer.time_steps() != 0)
+  if (args.training && args.x[0].shape.n % layer.spec().time_steps != 0)
     fail(layer.section().where(), ": a mini-batch of ", args.x[0].shape.n,
-         " images does not hold whole sequences; expected a multiple of time_steps = ", layer.time_steps());
+         " images does not hold whole sequences; expected a multiple of time_steps = ", layer.spec().time_steps);
   return std::make_unique<HistoryCpu>(layer, device, args);
 }
 

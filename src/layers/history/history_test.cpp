@@ -9,9 +9,10 @@
 namespace dn {
 namespace {
 
-std::vector<double> reference(const Layer& layer, std::span<const testing::RefTensor> x, std::span<const std::vector<double>>, const Shape&, bool training) {
+std::vector<double> reference(const Layer& layer, std::span<const testing::RefTensor> x, std::span<const std::vector<double>>, const Shape&,
+                              bool training) {
   const History& history = static_cast<const History&>(layer);
-  return history_reference(history, x[0].shape, x[0].v, training ? history.time_steps() : 1);
+  return history_reference(history, x[0].shape, x[0].v, training ? history.spec().time_steps : 1);
 }
 
 void check(int steps, int size, const Shape& shape) {
@@ -54,7 +55,7 @@ TEST(history, training_goes_on_with_a_sequence) {
   cpu::Device device({.threads = 1});
   Plan plan(network, device, network.input(4), {.training = true, .keep_outputs = true});
   const std::vector<TruthBox> boxes[4];
-  const float first[] = {1, -1, 2, -2}, second[] = {3, -3, 4, -4};   // two sequences of two frames
+  const float first[] = {1, -1, 2, -2}, second[] = {3, -3, 4, -4};  // two sequences of two frames
   plan.set_input(first);
   plan.forward({.training = true, .truth = boxes});
   plan.set_input(second);
