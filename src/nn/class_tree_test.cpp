@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/test_folder.h"
 
 namespace dn {
 namespace {
@@ -15,11 +16,11 @@ struct Read {
 
 Read read(const std::string& text, int classes) {
   Read out;
-  const fs::path path = fs::temp_directory_path() / "dn_class_tree_test.tree";
+  const test::TestFolder folder("class_tree");
+  const fs::path path = folder / "classes.tree";
   write_file(path, text);
   const std::vector<Section> sections = parse_sections(concat("[net]\n[region]\ntree=", path.string(), "\n"), "r.cfg", out.problems);
   out.tree = read_class_tree(sections.at(1), path.string(), classes, out.problems);
-  fs::remove(path);
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/rng.h"
+#include "data/test_folder.h"
 #include "device/cpu/device.h"
 #include "layers/region/region_loss.h"
 #include "layers/region/region_ref.h"
@@ -37,7 +38,8 @@ std::unique_ptr<Region> head(const std::string& extra = {}) {
 
 // Two roots, the first with children 2 and 3: a softmax over 0 and 1 and one over 2 and 3.
 std::string tree_file() {
-  const fs::path path = fs::temp_directory_path() / "dn_region_test.tree";
+  static const test::TestFolder folder("region");
+  const fs::path path = folder / "animals.tree";
   write_file(path, "animal -1\nthing -1\ncat 0\ndog 0\n");
   return path.string();
 }
@@ -117,7 +119,7 @@ TEST(region, keys_and_defaults) {
 }
 
 TEST(region, says_what_it_does_not_do) {
-  EXPECT_TRUE(parse(concat(kHead, "coords=5\n")).problems.failed());
+  EXPECT_TRUE(parse("coords=5\n").problems.failed());
   EXPECT_TRUE(parse("num=3\nanchors=1,2\n").problems.failed());
   EXPECT_TRUE(parse(concat(kHead, "classfix=3\n")).problems.failed());
   EXPECT_TRUE(parse(concat(kHead, "tree=no/such.tree\n")).problems.failed());

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/rng.h"
+#include "data/test_folder.h"
 #include "device/cpu/device.h"
 #include "layers/yolo/yolo_loss.h"
 #include "nn/head_sweeps.h"
@@ -144,7 +145,8 @@ TEST(yolo, wrong_filters_above_are_named) {
 }
 
 TEST(yolo, class_map_of_a_file) {
-  const fs::path path = fs::temp_directory_path() / "dn_yolo_class_map.txt";
+  const test::TestFolder folder("yolo_class_map");
+  const fs::path path = folder / "classes.map";
   write_file(path, "2\n0\n3\n");
   const AnchorRules rules = head(concat("map=", path.string(), "\n"))->rules();
   EXPECT_EQ(rules.class_of(0), 2);
@@ -153,7 +155,6 @@ TEST(yolo, class_map_of_a_file) {
   EXPECT_EQ(rules.class_of(-1), -1);
   write_file(path, "2\n7\n");
   EXPECT_NE(only_error(concat(kHead, "map=", path.string(), "\n")).find(":2: 7: expected a class of the head, 0..3"), std::string::npos);
-  fs::remove(path);
 }
 
 // A truth on the right or lower border belongs to the last cell; ids and sizes that make no sense are passed over.
