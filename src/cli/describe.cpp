@@ -55,7 +55,7 @@ void say_memory(std::string_view title, const MemoryEstimate& m, const PlanRepor
   row("activations, gradients, scratch", m.arena, concat("(", mib(report.everything_live), " if everything stayed alive)"));
   row("parameters", m.parameters);
   row("parameter gradients", m.gradients);
-  row("momentum, second moments of Adam", m.momentum);
+  row(m.momentum > m.parameters ? "both moments of Adam" : "momentum", m.momentum);
   row("averages of the parameters (EMA)", m.averages);
   row("weights packed for convolutions", m.packed);
   row("batches of the loader", m.batches);
