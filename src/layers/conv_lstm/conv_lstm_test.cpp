@@ -11,10 +11,14 @@
 #include "layers/convolutional/convolutional_ref.h"
 #include "nn/normalize_ref.h"
 #include "tests/harness/check_layer.h"
+#include "tests/harness/sequences.h"
 
 namespace dn {
 namespace {
 
+using testing::first_output;
+using testing::frames;
+using testing::kSequenceHead;
 using testing::RefTensor;
 
 template <class Carry>
@@ -109,19 +113,6 @@ TEST(conv_lstm, time_normalizer_is_a_factor_on_gradients_through_time) {
 
 const std::string kNet = "[net]\nbatch=4\nsubdivisions=2\nwidth=6\nheight=6\nchannels=3\ntime_steps=3\n";
 const std::string kLstm = "[conv_lstm]\nbatch_normalize=1\npad=1\noutput=8\npeephole=1\nactivation=leaky\n";
-const std::string kHead = "[convolutional]\nfilters=6\nsize=1\nactivation=linear\n[yolo]\nmask=0\nanchors=4,4\nclasses=1\nnum=1\n";
-
-std::vector<float> frames(const Shape& input) {
-  std::vector<float> out(input.count());
-  Rng rng(2, RandomUse::test);
-  for (float& v : out) v = static_cast<float>(rng.uniform());
-  return out;
-}
-
-std::vector<float> output_of(const Plan& plan) {
-  const Tensor y = plan.output(0);
-  return std::vector<float>(y.data, y.data + y.desc.count());
-}
 
 TEST(conv_lstm, state_lasts_from_call_to_call) {
   Network network = Network::from_text(kNet + kLstm);
@@ -135,7 +126,7 @@ TEST(conv_lstm, state_lasts_from_call_to_call) {
   const auto run = [&](size_t image, bool continues) {
     plan.set_input(images.data() + image * network.input(1).count());
     plan.forward({.continues = continues});
-    return output_of(plan);
+    return first_output(plan);
   };
   const std::vector<float> first = run(0, false), second = run(1, true), third = run(1, true);
   EXPECT_NE(second, third);
@@ -146,24 +137,8 @@ TEST(conv_lstm, state_lasts_from_call_to_call) {
 
 // Two mini-batches of three frames, the second going on, are one of six.
 TEST(conv_lstm, training_goes_on_with_a_sequence) {
-  std::vector<std::vector<float>> results;
-  for (const int steps : {6, 3}) {
-    Network network = Network::from_text(
-        concat("[net]\nbatch=2\nwidth=6\nheight=6\nchannels=3\ntime_steps=", steps, "\n[conv_lstm]\npad=1\noutput=8\npeephole=1\n", kHead));
-    network.params().initialize(4);
-    cpu::Device device({.threads = 2});
-    Plan plan(network, device, network.input(2 * steps), {.training = true, .keep_outputs = true});
-    const std::vector<float> images = frames(network.input(12));
-    const std::vector<TruthBox> boxes[12];
-    std::vector<float>& all = results.emplace_back();
-    for (int first = 0; first < 6; first += steps) {
-      plan.set_input(images.data() + static_cast<size_t>(2 * first) * network.input(1).count());
-      plan.forward({.training = true, .truth = std::span(boxes).first(static_cast<size_t>(2 * steps)), .continues = first > 0});
-      const std::vector<float> y = output_of(plan);
-      all.insert(all.end(), y.begin(), y.end());
-    }
-  }
-  EXPECT_EQ(results[0], results[1]);
+  const std::string section = "[conv_lstm]\npad=1\noutput=8\npeephole=1\n";
+  EXPECT_EQ(testing::outputs_over_six_frames(section, 6), testing::outputs_over_six_frames(section, 3));
 }
 
 // A second forward pass, in backward, finds the statistics and the states of the first and moves none.
@@ -172,7 +147,7 @@ TEST(conv_lstm, can_be_computed_again) {
   for (const char* kind : {"", "bottleneck=1\nshortcut=1\n"}) {
     std::vector<std::vector<float>> results;
     for (const int segments : {0, 2}) {
-      Network network = Network::from_text(concat(kNet, conv, conv, kLstm, kind, conv, conv, kHead));
+      Network network = Network::from_text(concat(kNet, conv, conv, kLstm, kind, conv, conv, kSequenceHead));
       network.params().initialize(4);
       cpu::Device device({.threads = 2});
       Plan plan(network, device, network.input(6), {.training = true, .segments = segments});
@@ -196,7 +171,7 @@ TEST(conv_lstm, can_be_computed_again) {
 
 // The zero state in front of the first step would draw the variances towards zero.
 TEST(conv_lstm, first_step_leaves_no_statistics) {
-  Network network = Network::from_text(kNet + kLstm + kHead);
+  Network network = Network::from_text(kNet + kLstm + kSequenceHead);
   network.params().initialize(4);
   cpu::Device device({.threads = 2});
   Plan plan(network, device, network.input(6), {.training = true});
@@ -240,7 +215,7 @@ TEST(conv_lstm, refusals) {
   says(error_of("output=4\npad=1\nbottleneck=1\nstride=2"), "stride = 2: bottleneck = 1 joins");
   says(error_of("output=1\npad=1\nbottleneck=1\nshortcut=1", 1), "half of output = 1 channel");
   EXPECT_EQ(error_of("output=4\npad=1\nbottleneck=1\nshortcut=1\npeephole=1\ntime_normalizer=.5\nstate_constrain=16"), "");
-  Network network = Network::from_text(kNet + kLstm + kHead);
+  Network network = Network::from_text(kNet + kLstm + kSequenceHead);
   cpu::Device device({.threads = 1});
   EXPECT_THROW(Plan(network, device, network.input(4), {.training = true}), Error);
 }

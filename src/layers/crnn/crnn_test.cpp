@@ -11,10 +11,13 @@
 #include "layers/crnn/crnn_ref.h"
 #include "nn/normalize_ref.h"
 #include "tests/harness/check_layer.h"
+#include "tests/harness/sequences.h"
 
 namespace dn {
 namespace {
 
+using testing::frames;
+using testing::kSequenceHead;
 using testing::RefTensor;
 
 std::vector<double> reference(const Layer& layer, std::span<const RefTensor> x, std::span<const std::vector<double>> params, const Shape&,
@@ -66,14 +69,6 @@ TEST(crnn, normalized) {
 const std::string kNet =
     "[net]\nbatch=4\nsubdivisions=2\nwidth=6\nheight=6\nchannels=3\ntime_steps=3\n[crnn]\nbatch_normalize=1\npad=1\nhidden=8\noutput=8\nactivation="
     "leaky\n";
-const std::string kHead = "[convolutional]\nfilters=6\nsize=1\nactivation=linear\n[yolo]\nmask=0\nanchors=4,4\nclasses=1\nnum=1\n";
-
-std::vector<float> frames(const Shape& input) {
-  std::vector<float> out(input.count());
-  Rng rng(2, RandomUse::test);
-  for (float& v : out) v = static_cast<float>(rng.uniform());
-  return out;
-}
 
 TEST(crnn, state_lasts_from_call_to_call) {
   Network network = Network::from_text(kNet);
@@ -99,7 +94,7 @@ TEST(crnn, state_lasts_from_call_to_call) {
 
 // The zero state in front of the first step would draw them towards zero.
 TEST(crnn, first_step_leaves_no_statistics) {
-  Network network = Network::from_text(kNet + kHead);
+  Network network = Network::from_text(kNet + kSequenceHead);
   network.params().initialize(4);
   cpu::Device device({.threads = 2});
   Plan plan(network, device, network.input(6), {.training = true});
@@ -119,7 +114,7 @@ TEST(crnn, first_step_leaves_no_statistics) {
 // average over all updates, however often it is met.
 TEST(crnn, estimated_statistics_know_nothing_of_the_zero_state) {
   const auto self_mean = [](int estimates) {
-    std::string text = kNet + kHead;
+    std::string text = kNet + kSequenceHead;
     Network network = Network::from_text(text.insert(text.find("pad=1"), "norm_warm=1\n"));
     network.params().initialize(4);
     cpu::Device device({.threads = 2});
@@ -144,30 +139,14 @@ TEST(crnn, estimated_statistics_know_nothing_of_the_zero_state) {
 
 // Two mini-batches of three frames, the second going on, are one of six.
 TEST(crnn, training_goes_on_with_a_sequence) {
-  std::vector<std::vector<float>> results;
-  for (const int steps : {6, 3}) {
-    Network network = Network::from_text(
-        concat("[net]\nbatch=2\nwidth=6\nheight=6\nchannels=3\ntime_steps=", steps, "\n[crnn]\npad=1\nhidden=8\noutput=8\nshortcut=1\n", kHead));
-    network.params().initialize(4);
-    cpu::Device device({.threads = 2});
-    Plan plan(network, device, network.input(2 * steps), {.training = true, .keep_outputs = true});
-    const std::vector<float> images = frames(network.input(12));
-    const std::vector<TruthBox> boxes[12];
-    std::vector<float>& all = results.emplace_back();
-    for (int first = 0; first < 6; first += steps) {
-      plan.set_input(images.data() + static_cast<size_t>(2 * first) * network.input(1).count());
-      plan.forward({.training = true, .truth = std::span(boxes).first(static_cast<size_t>(2 * steps)), .continues = first > 0});
-      const Tensor y = plan.output(0);
-      all.insert(all.end(), y.data, y.data + y.desc.count());
-    }
-  }
-  EXPECT_EQ(results[0], results[1]);
+  const std::string section = "[crnn]\npad=1\nhidden=8\noutput=8\nshortcut=1\n";
+  EXPECT_EQ(testing::outputs_over_six_frames(section, 6), testing::outputs_over_six_frames(section, 3));
 }
 
 // A second forward pass, in backward, finds the statistics of the first and moves none.
 TEST(crnn, can_be_computed_again) {
   const std::string conv = "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\npad=1\nactivation=leaky\n";
-  const std::string text = std::string(kNet).insert(kNet.find("[crnn]"), conv + conv) + conv + conv + kHead;
+  const std::string text = std::string(kNet).insert(kNet.find("[crnn]"), conv + conv) + conv + conv + kSequenceHead;
   std::vector<std::vector<float>> results;
   for (const int segments : {0, 2}) {
     Network network = Network::from_text(text);
@@ -203,7 +182,7 @@ TEST(crnn, parameters_in_the_files_order) {
 }
 
 TEST(crnn, time_steps_multiply_the_batch) {
-  const Network network = Network::from_text(kNet + kHead);
+  const Network network = Network::from_text(kNet + kSequenceHead);
   const NetSpec& net = network.spec();
   EXPECT_EQ(net.batch, 12);
   EXPECT_EQ(net.mini_batch(), 6);
@@ -212,7 +191,7 @@ TEST(crnn, time_steps_multiply_the_batch) {
     EXPECT_EQ(net.frame_place(sample).sequence, sequences[sample]);
     EXPECT_EQ(net.frame_place(sample).step, steps[sample]);
   }
-  EXPECT_EQ(Network::from_text("[net]\nbatch=4\nwidth=6\nheight=6\ntime_steps=3\n" + kHead).spec().batch, 4);
+  EXPECT_EQ(Network::from_text("[net]\nbatch=4\nwidth=6\nheight=6\ntime_steps=3\n" + kSequenceHead).spec().batch, 4);
 }
 
 TEST(crnn, refusals) {
@@ -222,7 +201,7 @@ TEST(crnn, refusals) {
   EXPECT_NE(error_of("hidden=3\noutput=4\npad=1\ngroups=2").find("hidden = 3: not divisible into groups = 2"), std::string::npos);
   EXPECT_NE(error_of("pad=1\nxnor=1").find("binary recurrent layers are not built"), std::string::npos);
   EXPECT_NE(error_of("pad=1\nbatch_normalize=1\nnorm_scope=cmbn").find("expected norm_scope = minibatch"), std::string::npos);
-  Network network = Network::from_text(kNet + kHead);
+  Network network = Network::from_text(kNet + kSequenceHead);
   cpu::Device device({.threads = 1});
   EXPECT_THROW(Plan(network, device, network.input(4), {.training = true}), Error);
 }

@@ -8,29 +8,18 @@
 #include "device/cpu/device.h"
 #include "layers/detection/detection_loss.h"
 #include "layers/detection/detection_ref.h"
+#include "tests/harness/head_section.h"
 
 namespace dn {
 namespace {
 
 constexpr const char* kHead = "classes=3\ncoords=4\nnum=2\nside=5\n";   // 25 x (3 + 2 x 5) = 325 values
 
-struct Parsed {
-  std::unique_ptr<DetectionHead> layer;
-  Problems problems;
-};
+using Parsed = testing::ParsedHead<DetectionHead>;
 
-Parsed parse(const std::string& keys) {
-  Parsed out;
-  const std::vector<Section> sections = parse_sections("[net]\n[detection]\n" + keys, "v1.cfg", out.problems);
-  out.layer = DetectionHead::parse(sections.at(1), NetSpec{}, 31, out.problems);
-  return out;
-}
+Parsed parse(const std::string& keys) { return testing::parse_head<DetectionHead>("[detection]\n" + keys, "v1.cfg", 31); }
 
-std::unique_ptr<DetectionHead> head(const std::string& extra = {}) {
-  Parsed parsed = parse(kHead + extra);
-  parsed.problems.settle();
-  return std::move(parsed.layer);
-}
+std::unique_ptr<DetectionHead> head(const std::string& extra = {}) { return testing::settled(parse(kHead + extra)); }
 
 std::vector<TruthBox> some_truths() {
   return {{{.31f, .27f, .2f, .22f}, 1}, {{.72f, .55f, .6f, .7f}, 2}, {{.12f, .86f, .2f, .4f}, 0}, {{1, 1, .24f, .19f}, 2}};

@@ -10,6 +10,7 @@
 #include "layers/gaussian_yolo/gaussian_yolo_loss.h"
 #include "layers/gaussian_yolo/gaussian_yolo_ref.h"
 #include "nn/activation.h"
+#include "tests/harness/head_section.h"
 
 namespace dn {
 namespace {
@@ -18,23 +19,11 @@ constexpr const char* kHead = "mask=1,2,4\nanchors=6,8, 14,10, 12,22, 26,20, 40,
 constexpr AnchorGrid kGrid{8, 6, 64, 48};
 constexpr size_t kPlane = 48, kChannels = 39;
 
-struct Parsed {
-  std::unique_ptr<GaussianYolo> layer;
-  Problems problems;
-};
+using Parsed = testing::ParsedHead<GaussianYolo>;
 
-Parsed parse(const std::string& keys) {
-  Parsed out;
-  const std::vector<Section> sections = parse_sections("[net]\n[Gaussian_yolo]\n" + keys, "g.cfg", out.problems);
-  out.layer = GaussianYolo::parse(sections.at(1), NetSpec{}, 139, out.problems);
-  return out;
-}
+Parsed parse(const std::string& keys) { return testing::parse_head<GaussianYolo>("[Gaussian_yolo]\n" + keys, "g.cfg", 139); }
 
-std::unique_ptr<GaussianYolo> head(const std::string& extra = {}) {
-  Parsed parsed = parse(kHead + extra);
-  parsed.problems.settle();
-  return std::move(parsed.layer);
-}
+std::unique_ptr<GaussianYolo> head(const std::string& extra = {}) { return testing::settled(parse(kHead + extra)); }
 
 std::vector<float> random_inputs(uint64_t seed) {
   Rng rng(seed, RandomUse::test);

@@ -10,6 +10,7 @@
 #include "device/cpu/device.h"
 #include "layers/region/region_loss.h"
 #include "layers/region/region_ref.h"
+#include "tests/harness/head_section.h"
 
 namespace dn {
 namespace {
@@ -18,23 +19,11 @@ constexpr const char* kHead = "anchors=0.9,1.2, 2.0,1.6, 4.1,3.3\nclasses=4\ncoo
 constexpr Shape kShape{2, 27, 6, 8};
 constexpr uint64_t kLater = kPriorImages;
 
-struct Parsed {
-  std::unique_ptr<Region> layer;
-  Problems problems;
-};
+using Parsed = testing::ParsedHead<Region>;
 
-Parsed parse(const std::string& keys) {
-  Parsed out;
-  const std::vector<Section> sections = parse_sections("[net]\n[region]\n" + keys, "r.cfg", out.problems);
-  out.layer = Region::parse(sections.at(1), NetSpec{}, 30, out.problems);
-  return out;
-}
+Parsed parse(const std::string& keys) { return testing::parse_head<Region>("[region]\n" + keys, "r.cfg", 30); }
 
-std::unique_ptr<Region> head(const std::string& extra = {}) {
-  Parsed parsed = parse(kHead + extra);
-  parsed.problems.settle();
-  return std::move(parsed.layer);
-}
+std::unique_ptr<Region> head(const std::string& extra = {}) { return testing::settled(parse(kHead + extra)); }
 
 // Two roots, the first with children 2 and 3: a softmax over 0 and 1 and one over 2 and 3.
 std::string tree_file() {

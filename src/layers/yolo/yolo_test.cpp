@@ -11,6 +11,7 @@
 #include "layers/yolo/yolo_loss.h"
 #include "nn/head_sweeps.h"
 #include "nn/activation.h"
+#include "tests/harness/head_section.h"
 
 namespace dn {
 namespace {
@@ -20,23 +21,11 @@ enum { kObjectness = 4, kFirstClass = 5 };   // entries of a [yolo] head
 constexpr const char* kHead =
     "mask=1,2,4\nanchors=6,8, 14,10, 12,22, 26,20, 40,30, 50,44\nclasses=4\nnum=6\nmax=20\n";
 
-struct Parsed {
-  std::unique_ptr<Yolo> layer;
-  Problems problems;
-};
+using Parsed = testing::ParsedHead<Yolo>;
 
-Parsed parse(const std::string& keys) {
-  Parsed out;
-  const std::vector<Section> sections = parse_sections("[net]\n[yolo]\n" + keys, "y.cfg", out.problems);
-  out.layer = Yolo::parse(sections.at(1), NetSpec{}, 139, out.problems);
-  return out;
-}
+Parsed parse(const std::string& keys) { return testing::parse_head<Yolo>("[yolo]\n" + keys, "y.cfg", 139); }
 
-std::unique_ptr<Yolo> head(const std::string& extra = {}) {
-  Parsed parsed = parse(kHead + extra);
-  parsed.problems.settle();
-  return std::move(parsed.layer);
-}
+std::unique_ptr<Yolo> head(const std::string& extra = {}) { return testing::settled(parse(kHead + extra)); }
 
 std::string only_error(const std::string& keys) {
   const Parsed parsed = parse(keys);
