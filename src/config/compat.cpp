@@ -23,8 +23,7 @@ constexpr ForeignSection kForeignSections[] = {
     {"logistic,l2norm", "a layer of classifiers, not supported for detection (the family's first program has it, not the one of its detectors)"},
 };
 
-// None is refused: a published cfg must still test, describe and train; what is left out is said once. A key of a group ("augment_speed" of track) is
-// neutral with any value, for the key that switches its group on ("track") speaks for it.
+// None is refused: a published cfg must still test, describe and train; what is left out is said once.
 constexpr ForeignKey kForeignNetKeys[] = {
     // would change what is learned
     {"seq_scales", "1", false, "sequences keep their length during a training"},

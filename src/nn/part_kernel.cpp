@@ -2,9 +2,16 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "nn/norm_history.h"
 
 namespace dn {
+
+void check_whole_sequences(const Layer& layer, const KernelArgs& args, int time_steps) {
+  if (args.training && args.x[0].shape.n % time_steps != 0)
+    fail(layer.section().where(), ": a mini-batch of ", args.x[0].shape.n, " images does not hold whole sequences; expected a multiple of time_steps = ",
+         time_steps);
+}
 
 PartKernel::PartKernel(std::unique_ptr<Kernel> kernel, std::vector<ParamSpec> specs, int calls, bool from_zero, PartPlace& place)
     : kernel_(std::move(kernel)),

@@ -7,11 +7,15 @@
 #include "base/aligned.h"
 #include "nn/elementwise.h"
 #include "nn/kernel.h"
+#include "nn/layer.h"
 
 namespace dn {
 
 // Buffers in `saved` and in scratch follow each other in steps of this many bytes.
 inline size_t part_aligned(size_t bytes) { return round_up(bytes, size_t{64}); }
+
+// Throws Error when a mini-batch of the training ends within a sequence.
+void check_whole_sequences(const Layer& layer, const KernelArgs& args, int time_steps);
 
 // Where the next part's parameters and saved bytes begin in those of the layer.
 struct PartPlace {

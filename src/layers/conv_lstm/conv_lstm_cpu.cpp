@@ -291,9 +291,7 @@ class ConvLstmCpu : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> ConvLstm::compile_cpu(const ConvLstm& layer, cpu::Device& device, const KernelArgs& args) {
-  if (args.training && args.x[0].shape.n % layer.time_steps() != 0)
-    fail(layer.section().where(), ": a mini-batch of ", args.x[0].shape.n,
-         " images does not hold whole sequences; expected a multiple of time_steps = ", layer.time_steps());
+  check_whole_sequences(layer, args, layer.time_steps());
   return std::make_unique<ConvLstmCpu>(layer, device, args);
 }
 

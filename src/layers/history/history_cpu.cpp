@@ -80,9 +80,7 @@ class HistoryCpu : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> History::compile_cpu(const History& layer, cpu::Device& device, const KernelArgs& args) {
-  if (args.training && args.x[0].shape.n % layer.spec().time_steps != 0)
-    fail(layer.section().where(), ": a mini-batch of ", args.x[0].shape.n,
-         " images does not hold whole sequences; expected a multiple of time_steps = ", layer.spec().time_steps);
+  check_whole_sequences(layer, args, layer.spec().time_steps);
   return std::make_unique<HistoryCpu>(layer, device, args);
 }
 
