@@ -4,13 +4,9 @@
 #include <algorithm>
 #include <chrono>
 
-#include "device/cpu/arena.h"
-#include "device/cpu/conv_choice.h"
-#include "device/cpu/device.h"
+#include "graph/plan_backend.h"
 #include "graph/recompute.h"
 #include "graph/wiring.h"
-#include "layers/registry.h"
-#include "nn/elementwise.h"
 
 namespace dn {
 namespace {
@@ -41,13 +37,14 @@ class Stopwatch {
 }  // namespace
 
 struct Plan::Impl {
-  Impl(Network& network, cpu::Device& dev, const Shape& input, const PlanOptions& opts)
-      : net(network), device(dev), input_shape(input), options(opts), layer_count(static_cast<int>(network.layers().size())) {
+  Impl(Network& network, Device& dev, const Shape& input, const PlanOptions& opts)
+      : net(network), device(dev), backend(make_plan_backend(network, dev, opts.training)), input_shape(input), options(opts),
+        layer_count(static_cast<int>(network.layers().size())) {
     wiring = wire(net, options.training, options.frozen.parameters);
     describe_tensors();
     compile();
     choose();
-    arena = cpu::Arena(placed.bytes);
+    arena = device.allocate(placed.bytes);
     make_steps();
   }
 
@@ -63,16 +60,20 @@ struct Plan::Impl {
   void make_steps();
   Step make_step(int layer);
   float* slice_address(int buffer, const Slice& slice, const TensorDesc& desc) const {
-    return buffer < 0 ? nullptr : address(buffer) + static_cast<size_t>(slice.channel / desc.block) * desc.block_stride();
+    return buffer < 0 ? nullptr : reinterpret_cast<float*>(bytes_at(buffer) + desc.channel_offset(slice.channel) * bytes_of(desc.dtype));
   }
-  float* address(int buffer) const { return buffer < 0 ? nullptr : reinterpret_cast<float*>(arena.data() + placed.offsets[static_cast<size_t>(buffer)]); }
+  std::byte* bytes_at(int buffer) const { return buffer < 0 ? nullptr : arena->data() + placed.offsets[static_cast<size_t>(buffer)]; }
+  bool wide(int layer) const;
   Tensor output_tensor(int source, bool late) const;
   void compute_again(Step& step, const Event& event, Pass now);
+  void run_backward(Pass now);
+  bool can_record() const { return recordable && !options.timed; }
   void clear_unreached();
   Tensor gradient_tensor(int source) const;
 
   Network& net;
-  cpu::Device& device;
+  Device& device;
+  std::unique_ptr<PlanBackend> backend;
   Shape input_shape;
   PlanOptions options;
   int layer_count;
@@ -89,33 +90,44 @@ struct Plan::Impl {
   std::vector<MemoryRow> memory;       // its buffers, for people
   const float* plain_input = nullptr;  // the caller's memory, where the input needs no packing (Lifetimes::input)
   MemoryPlan placed;
-  cpu::Arena arena;
+  std::unique_ptr<DeviceMemory> arena;
   std::vector<Step> steps;
   std::vector<int> step_of;            // per layer; -1: a view
-  std::vector<LossReport> losses;
+  std::vector<LossReport> losses, loss_sums;
+  bool recordable = true;              // all kernels are
   PlanReport report;
 };
 
 // TensorDesc::image_channels of a layer's slice.
 int Plan::Impl::image_channels(const std::vector<Slice>& kind, int layer) const {
   const int whole = kind[static_cast<size_t>(layer)].home;
-  return whole == layer || input_shape.n == 1 ? 0 : round_up(shapes[static_cast<size_t>(whole)].c, device.block());
+  const TensorDesc form = device.activation(shapes[static_cast<size_t>(whole)], false);
+  return whole == layer || (input_shape.n == 1 && !form.channels_last) ? 0 : form.padded_channels();
+}
+
+// What a loss reads is in FP32.
+bool Plan::Impl::wide(int layer) const {
+  const auto& layers = net.layers();
+  for (size_t reader = static_cast<size_t>(layer) + 1; reader < layers.size(); ++reader)
+    if (layers[reader]->writes_plain() && std::ranges::any_of(wiring.sources[reader], [&](int source) { return wiring.root_of(source) == layer; })) return true;
+  return false;
 }
 
 void Plan::Impl::describe_tensors() {
   const auto& layers = net.layers();
   shapes = net.output_shapes(input_shape);
   for (const auto& layer : layers) operations.push_back(layer->forward_flops(net.source_shapes(layer->index(), input_shape, shapes)));
-  const bool plain = layers[0]->reads_plain(input_shape);
-  input_desc = {input_shape, plain ? 1 : device.block()};
-  slices = place_slices(net, shapes, {options.training, options.slices, device.block()}, wiring);
+  input_desc = device.activation(input_shape, false);
+  if (device.kind() == DeviceKind::cpu && layers[0]->reads_plain(input_shape)) input_desc = {input_shape, 1};
+  slices = place_slices(net, shapes, {options.training, options.slices, device.slice_channels()}, wiring);
   for (int i = 0; i < layer_count; ++i) {
     const Layer& layer = *layers[static_cast<size_t>(i)];
     if (layer.is_view()) {
       descs.push_back(desc_of(wiring.root[static_cast<size_t>(i)]));
       continue;
     }
-    descs.push_back({shapes[static_cast<size_t>(i)], layer.writes_plain() ? 1 : device.block()});
+    const Shape& shape = shapes[static_cast<size_t>(i)];
+    descs.push_back(layer.writes_plain() ? TensorDesc{shape, 1} : device.activation(shape, wide(i)));
     descs.back().image_channels = image_channels(slices.outputs, i);
   }
 }
@@ -135,12 +147,13 @@ void Plan::Impl::compile() {
     args.backward = wiring.backward[at];
     args.frozen = i < options.frozen.layers;
     args.dx = wiring.dx[at];
-    kernels[at] = find_layer_type(layer.type())->compile_cpu(layer, device, args);
+    kernels[at] = backend->compile(layer, args);
+    recordable &= kernels[at]->recordable();
     needs[at] = kernels[at]->needs();
     report.reorders += kernels[at]->reorders();
     report.kernel_bytes += needs[at].kept;
   }
-  cpu::save_choices();
+  backend->compiled();
 }
 
 // Everything is kept where that fits, else what can be, as the options say.
@@ -184,7 +197,7 @@ void Plan::Impl::use(const Recompute& chosen) {
 
 Tensor Plan::Impl::output_tensor(int source, bool late) const {
   const int root = wiring.root_of(source);
-  if (root == kNetworkInput) return {input_desc, life.input >= 0 ? address(life.input) : const_cast<float*>(plain_input)};
+  if (root == kNetworkInput) return {input_desc, life.input >= 0 ? reinterpret_cast<float*>(bytes_at(life.input)) : const_cast<float*>(plain_input)};
   const Slice& slice = slices.outputs[static_cast<size_t>(root)];
   const LayerBuffers& home = life.layers[static_cast<size_t>(slice.home)];
   return {desc_of(source), slice_address(late ? home.late.y : home.now.y, slice, desc_of(source))};
@@ -212,30 +225,29 @@ Step Plan::Impl::make_step(int layer) {
     step.dx.push_back(gradient_tensor(source));
     if (wiring.dx[at][k] == Write::none) step.dx.back().data = nullptr;
   }
-  const auto bytes = [this](int buffer) { return reinterpret_cast<std::byte*>(address(buffer)); };
-  for (const int saved : b.now.saved) step.saved.push_back(bytes(saved));
-  for (const int saved : b.late.saved) step.saved_late.push_back(bytes(saved));
-  for (const ParamSegment* segment : net.params().used_by(layer))
-    step.params.push_back({net.params().values(*segment), options.training ? net.params().grads(*segment) : std::span<float>{}});
+  for (const int saved : b.now.saved) step.saved.push_back(bytes_at(saved));
+  for (const int saved : b.late.saved) step.saved_late.push_back(bytes_at(saved));
+  for (const ParamSegment* segment : net.params().used_by(layer)) step.params.push_back(backend->view(*segment));
   for (int later = layer + 1; later < layer_count; ++later)
     step.adds_gradients |= net.params().owner(later) == net.params().owner(layer) && wiring.backward[static_cast<size_t>(later)];
   step.forward_io.y = output_tensor(layer, false);
   step.forward_io.dy = gradient_tensor(layer);
   step.forward_io.norm = &net.params().norm_state(layer);
+  step.forward_io.norm_updates = backend->norm_updates(layer);
   step.forward_io.loss = &losses[at];
   step.forward_io.rejection = options.training ? net.rejection() : nullptr;
   step.again_io = step.forward_io;
   step.again_io.y = output_tensor(layer, true);
   step.backward_io = step.again_io;
-  step.forward_io.scratch = bytes(b.now.scratch);
-  step.again_io.scratch = bytes(b.late.scratch);
-  step.backward_io.scratch = bytes(b.backward_scratch);
+  step.forward_io.scratch = bytes_at(b.now.scratch);
+  step.again_io.scratch = bytes_at(b.late.scratch);
+  step.backward_io.scratch = bytes_at(b.backward_scratch);
   return step;
 }
 
 void Plan::Impl::make_steps() {
-  if (options.training) net.params().allocate_grads();
   losses.resize(static_cast<size_t>(layer_count));
+  loss_sums.resize(losses.size());
   if (layer_count > 0) net.params().norm_state(layer_count - 1);  // they must not move once their addresses are handed out
   for (int i = 0; i < layer_count; ++i)
     if (step_of.push_back(is_step(i) ? static_cast<int>(steps.size()) : -1); is_step(i)) steps.push_back(make_step(i));
@@ -250,7 +262,7 @@ void Plan::Impl::make_steps() {
   report.backward_steps = static_cast<int>(std::ranges::count(events, false, &Event::again));
 }
 
-Plan::Plan(Network& network, cpu::Device& device, const Shape& input, const PlanOptions& options)
+Plan::Plan(Network& network, Device& device, const Shape& input, const PlanOptions& options)
     : impl_(std::make_unique<Impl>(network, device, input, options)) {}
 
 Plan::~Plan() = default;
@@ -277,10 +289,24 @@ std::vector<StepTime> Plan::times() const {
   return out;
 }
 
-const LossReport& Plan::loss(int layer) const { return impl_->losses[static_cast<size_t>(layer)]; }
-Tensor Plan::output(int layer) const { return impl_->output_tensor(layer, true); }
+// On a device losses stay there until somebody asks.
+const LossReport& Plan::loss(int layer) const {
+  const size_t at = static_cast<size_t>(layer);
+  if (Kernel* kernel = impl_->kernels[at].get(); kernel && kernel->keeps_losses()) kernel->fetch_losses(impl_->losses[at], impl_->loss_sums[at]);
+  return impl_->losses[at];
+}
 
-Tensor Plan::output_gradient(int layer) const { return impl_->gradient_tensor(layer); }
+LossReport Plan::take_losses(int layer) {
+  loss(layer);
+  return std::exchange(impl_->loss_sums[static_cast<size_t>(layer)], {});
+}
+
+Tensor Plan::output(int layer) const { return impl_->backend->on_host(layer, impl_->output_tensor(layer, true)); }
+
+Tensor Plan::output_gradient(int layer) const {
+  const Tensor gradient = impl_->gradient_tensor(layer);
+  return gradient ? impl_->backend->on_host(-2 - layer, gradient) : gradient;
+}
 
 void Plan::set_input(const float* images) {
   Impl& p = *impl_;
@@ -293,24 +319,23 @@ void Plan::set_input(const float* images) {
           step.x[k].data = step.x_late[k].data = const_cast<float*>(images);
     return;
   }
-  const Tensor to = p.output_tensor(kNetworkInput, false);
-  zero(p.device.threads(), to.data, to.desc.count());
-  cpu::parallel_for(p.device.threads(), static_cast<size_t>(s.n) * static_cast<size_t>(s.c), [&](size_t i) {
-    const int n = static_cast<int>(i) / s.c, c = static_cast<int>(i) % s.c;
-    float* out = &to.at(n, c, 0, 0);
-    const float* from = images + i * s.plane();
-    for (size_t at = 0; at < s.plane(); ++at) out[at * static_cast<size_t>(to.desc.block)] = from[at];
-  });
+  p.backend->load_input(images, p.output_tensor(kNetworkInput, false));
 }
 
 void Plan::forward(const Pass& pass) {
+  Impl& p = *impl_;
   Pass now = pass;
-  now.weights_version = impl_->net.params().version();
-  std::fill(impl_->losses.begin(), impl_->losses.end(), LossReport{});
-  for (Step& step : impl_->steps) {
-    const Stopwatch watch(step.forward_seconds);
-    for (now.phase = 0; now.phase < step.kernel->forward_phases(); ++now.phase) step.kernel->forward(step.forward_io, now);
-  }
+  now.weights_version = p.net.params().version();
+  std::fill(p.losses.begin(), p.losses.end(), LossReport{});
+  p.backend->begin(now, false);
+  for (Step& step : p.steps) step.kernel->prepare(step.forward_io, now);
+  p.backend->run({false, pass.training, pass.continues, pass.stage, Write::none}, p.can_record(), [&] {
+    for (Step& step : p.steps) {
+      const Stopwatch watch(step.forward_seconds);
+      for (now.phase = 0; now.phase < step.kernel->forward_phases(); ++now.phase) step.kernel->forward(step.forward_io, now);
+      if (p.options.timed) p.backend->synchronize();
+    }
+  });
 }
 
 // Statistics and losses were reported the first time.
@@ -320,13 +345,29 @@ void Plan::Impl::compute_again(Step& step, const Event& event, Pass now) {
   for (now.phase = event.from; now.phase < to; ++now.phase) step.kernel->forward(step.again_io, now);
 }
 
+void Plan::Impl::run_backward(Pass now) {
+  const Write param_grads = now.param_grads;
+  if (param_grads == Write::overwrite) clear_unreached();
+  for (const Event& event : events) {
+    Step& step = steps[static_cast<size_t>(step_of[static_cast<size_t>(event.layer)])];
+    const Stopwatch watch(step.backward_seconds);
+    if (event.again) {
+      compute_again(step, event, now);
+    } else {
+      now.param_grads = step.adds_gradients && param_grads == Write::overwrite ? Write::accumulate : param_grads;
+      for (now.phase = 0; now.phase < step.kernel->backward_phases(); ++now.phase) step.kernel->backward(step.backward_io, now);
+    }
+    if (options.timed) backend->synchronize();
+  }
+}
+
 // Layers that no gradient reaches still take part in the update.
 void Plan::Impl::clear_unreached() {
   std::vector<bool> reached(static_cast<size_t>(layer_count), false);
   for (int layer = 0; layer < layer_count; ++layer)
     if (wiring.backward[static_cast<size_t>(layer)]) reached[static_cast<size_t>(net.params().owner(layer))] = true;
   for (const ParamSegment& segment : net.params().segments())
-    if (!reached[static_cast<size_t>(segment.layer)]) std::ranges::fill(net.params().grads(segment), 0.0f);
+    if (!reached[static_cast<size_t>(segment.layer)]) backend->clear_gradient(segment);
 }
 
 void Plan::backward(const Pass& pass) {
@@ -334,17 +375,10 @@ void Plan::backward(const Pass& pass) {
   ensure(p.options.training, "backward of an inference plan");
   Pass now = pass;
   now.weights_version = p.net.params().version();
-  if (pass.param_grads == Write::overwrite) p.clear_unreached();
-  for (const Event& event : p.events) {
-    Step& step = p.steps[static_cast<size_t>(p.step_of[static_cast<size_t>(event.layer)])];
-    const Stopwatch watch(step.backward_seconds);
-    if (event.again) {
-      p.compute_again(step, event, now);
-      continue;
-    }
-    now.param_grads = step.adds_gradients && pass.param_grads == Write::overwrite ? Write::accumulate : pass.param_grads;
-    for (now.phase = 0; now.phase < step.kernel->backward_phases(); ++now.phase) step.kernel->backward(step.backward_io, now);
-  }
+  p.backend->begin(now, true);
+  p.backend->run({true, pass.training, pass.continues, pass.stage, pass.param_grads}, p.can_record(), [&] { p.run_backward(now); });
+  for (const Step& step : p.steps)
+    if (const auto at = static_cast<size_t>(step.layer); !step.kernel->keeps_losses()) p.loss_sums[at] += p.losses[at];
 }
 
 }  // namespace dn

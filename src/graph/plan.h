@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "device/device.h"
 #include "graph/network.h"
 
 namespace dn {
@@ -20,6 +21,7 @@ struct PlanOptions {
   size_t budget = 0;          // bytes; plans that need more are refused (DoesNotFit). 0: no limit
   bool slices = true;         // false: every route copies (tests)
   bool keep_outputs = false;  // every layer's output stays readable after forward (tests, golden comparison)
+  bool timed = false;         // times() are true on devices that work while the host goes on, which costs such a plan its speed
 };
 
 struct PlanReport {
@@ -62,7 +64,7 @@ struct MemoryRow {
 
 class Plan {
  public:
-  Plan(Network& network, cpu::Device& device, const Shape& input, const PlanOptions& options);
+  Plan(Network& network, Device& device, const Shape& input, const PlanOptions& options);
   ~Plan();
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
@@ -72,9 +74,11 @@ class Plan {
   void set_input(const float* images);
   void forward(const Pass& pass);     // all steps in order
   void backward(const Pass& pass);    // all steps in reverse; training plans only
-  Tensor output(int layer) const;     // of heads, their embedding layers and the last layer, and with keep_outputs of all: until the next forward, in training until backward
+  // Of heads, their embedding layers and the last layer, and with keep_outputs of all: until the next forward, in training until backward. Readable by the host.
+  Tensor output(int layer) const;
   Tensor output_gradient(int layer) const;   // null when none; with keep_outputs only
-  const LossReport& loss(int layer) const;
+  const LossReport& loss(int layer) const;   // of the last forward pass
+  LossReport take_losses(int layer);         // the sum over the backward passes since the last call
   const PlanReport& report() const;
   std::vector<StepTime> times() const;   // in layer order, views left out
   std::vector<MemoryRow> memory() const;

@@ -63,7 +63,8 @@ struct Io {
   std::span<std::byte* const> saved;       // as asked in Needs, 64-byte aligned
   std::byte* scratch = nullptr;            // 64-byte aligned
   std::span<const ParamView> params;       // in the order of Layer::params
-  NormState* norm = nullptr;               // of the layer (ParamStore::norm_state)
+  NormState* norm = nullptr;               // of the layer (ParamStore::norm_state), on the host
+  int64_t* norm_updates = nullptr;         // NormState::updates on a device that keeps a copy of the parameters
   LossReport* loss = nullptr;              // for layers with a loss
   LabelRejection* rejection = nullptr;     // of the network, for heads that reject labels; null: every label is learnt
 };
@@ -86,6 +87,7 @@ struct Pass {
   uint64_t first_image = 0;                // index in the batch of image 0 of this mini-batch; random numbers are drawn per image
   double progress = 0;                     // iteration / max_batches
   uint64_t weights_version = 0;            // ParamStore::version
+  float loss_scale = 1;                    // on the gradients that heads hand on; the optimizer divides by it (16-bit gradients)
   std::span<const std::vector<TruthBox>> truth;   // per image of the mini-batch; empty at inference
   int phase = 0;                           // 0 .. phases-1
   bool continues = false;                  // the images follow those of the call before (video; a sequence over mini-batches), recurrent layers go on from their state
@@ -105,6 +107,16 @@ class Kernel {
   virtual void backward(const Io& io, const Pass& pass) = 0;
   // Activation-sized layout conversions in one forward and backward; the plan sums them up and the intended total is zero.
   virtual int reorders() const { return 0; }
+
+  // Devices beside the host. What a pass brings along is put on the device before its first phase: truths, weights packed anew.
+  virtual void prepare(const Io&, const Pass&) {}
+  // Whether forward and backward do nothing but put work on the device, the same for every pass but for what prepare() and cuda::PassNumbers bring, so that they can
+  // be recorded.
+  virtual bool recordable() const { return true; }
+  // Of a loss that does not go to Io::loss but stays on a device: what the last forward pass said, and the sum over the backward passes since the last
+  // call, added to `sum`.
+  virtual bool keeps_losses() const { return false; }
+  virtual void fetch_losses(LossReport& /*last*/, LossReport& /*sum*/) {}
 };
 
 }  // namespace dn

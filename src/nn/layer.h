@@ -19,6 +19,9 @@ class Head;
 namespace cpu {
 class Device;
 }
+namespace cuda {
+class Device;
+}
 
 inline constexpr int kNetworkInput = -1;  // as a source
 
@@ -106,16 +109,28 @@ struct LayerType {
   std::unique_ptr<Layer> (*parse)(const Section&, const NetSpec&, int index, Problems&);
   std::unique_ptr<Kernel> (*compile_cpu)(const Layer&, cpu::Device&, const KernelArgs&);
   std::vector<KeyHelp> (*keys)();
+  // Null, or giving null: there is no kernel for a GPU, or none for such a layer; the CPU's runs in its place (nn/cuda/host_fallback.h).
+  std::unique_ptr<Kernel> (*compile_cuda)(const Layer&, cuda::Device&, const KernelArgs&) = nullptr;
 };
+
+// L::compile_cuda, where L has it.
+template <class L>
+constexpr auto cuda_compiler() -> std::unique_ptr<Kernel> (*)(const Layer&, cuda::Device&, const KernelArgs&) {
+  if constexpr (requires(const L& layer, cuda::Device& device, const KernelArgs& args) { L::compile_cuda(layer, device, args); })
+    return [](const Layer& layer, cuda::Device& device, const KernelArgs& args) { return L::compile_cuda(static_cast<const L&>(layer), device, args); };
+  else
+    return nullptr;
+}
 
 // L provides: static std::unique_ptr<L> parse(const Section&, const NetSpec&, int, Problems&);
 //             static std::unique_ptr<Kernel> compile_cpu(const L&, cpu::Device&, const KernelArgs&);   static std::vector<KeyHelp> keys();
+//       maybe static std::unique_ptr<Kernel> compile_cuda(const L&, cuda::Device&, const KernelArgs&);
 template <class L>
 constexpr LayerType layer_type(std::string_view name) {
   return {name,
           [](const Section& s, const NetSpec& net, int index, Problems& p) -> std::unique_ptr<Layer> { return L::parse(s, net, index, p); },
           [](const Layer& layer, cpu::Device& device, const KernelArgs& args) { return L::compile_cpu(static_cast<const L&>(layer), device, args); },
-          [] { return L::keys(); }};
+          [] { return L::keys(); }, cuda_compiler<L>()};
 }
 
 // A layer made of others, of section type Part. A layer knows no other's folder, so the registry hands the part's row to
@@ -124,7 +139,7 @@ template <class L, class Part>
 constexpr LayerType composed_layer_type(std::string_view name) {
   LayerType type = {name, nullptr,
                     [](const Layer& layer, cpu::Device& device, const KernelArgs& args) { return L::compile_cpu(static_cast<const L&>(layer), device, args); },
-                    [] { return L::keys(); }};
+                    [] { return L::keys(); }, nullptr};
   type.parse = [](const Section& s, const NetSpec& net, int index, Problems& p) -> std::unique_ptr<Layer> {
     return L::parse(s, net, index, p, layer_type<Part>("part"));
   };

@@ -2,12 +2,14 @@
 // (Chan, Golub, LeVeque 1979). Never E[x^2] - mean^2.
 #pragma once
 
+#include "base/host_device.h"
+
 namespace dn {
 
 struct Moments {
   double count = 0, mean = 0, m2 = 0;
 
-  void merge(const Moments& other) {
+  DN_HD void merge(const Moments& other) {
     if (other.count == 0) return;
     if (count == 0) {
       *this = other;  // assignment, so that an earlier NaN cannot survive
@@ -18,8 +20,8 @@ struct Moments {
     m2 += other.m2 + difference * difference * (count * other.count / total);
     count = total;
   }
-  double variance() const { return m2 / count; }                        // biased: what normalizes y
-  double unbiased_variance() const { return count > 1 ? m2 / (count - 1) : m2; }  // what running averages take
+  DN_HD double variance() const { return m2 / count; }                        // biased: what normalizes y
+  DN_HD double unbiased_variance() const { return count > 1 ? m2 / (count - 1) : m2; }  // what running averages take
 };
 
 }  // namespace dn

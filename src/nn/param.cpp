@@ -63,6 +63,19 @@ std::vector<const ParamSegment*> ParamStore::of_layer(int layer) const {
   return found;
 }
 
+std::span<float> ParamStore::grads() {
+  if (stale_grads_) {
+    stale_grads_ = false;
+    copy_->fetch_grads(*this);
+  }
+  return grads_;
+}
+
+void ParamStore::fetch() const {
+  stale_values_ = false;   // first: the copy writes through values()
+  copy_->fetch_values(const_cast<ParamStore&>(*this));
+}
+
 void ParamStore::touch() { version_ = next_version(); }
 
 std::vector<float> ParamStore::statistics() const {

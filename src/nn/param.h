@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/aligned.h"
@@ -36,6 +38,17 @@ struct ParamSegment {
   bool trained() const { return spec.role != ParamRole::running_mean && spec.role != ParamRole::running_variance; }
 };
 
+class ParamStore;
+
+// A device's copy of all parameters. Where its numbers are newer than the store's, the store brings them when somebody reads them.
+class ParamCopy {
+ public:
+  virtual ~ParamCopy() = default;
+  // values, NormState::updates; gradients.
+  virtual void fetch_values(ParamStore& store) = 0;
+  virtual void fetch_grads(ParamStore& store) = 0;
+};
+
 class ParamStore {
  public:
   void add(int layer, const ParamSpec& spec);       // before allocate()
@@ -49,12 +62,19 @@ class ParamStore {
   std::vector<const ParamSegment*> used_by(int layer) const { return of_layer(owner(layer)); }
   int owner(int layer) const;                       // whose parameters it computes with: its own, but where they are shared
   size_t count() const { return count_; }           // floats
-  std::span<float> values() { return values_; }
-  std::span<const float> values() const { return values_; }
-  std::span<float> grads() { return grads_; }       // true gradient of the loss summed over the batch's images
-  std::span<float> values(const ParamSegment& s) { return std::span(values_).subspan(s.offset, s.spec.count); }
-  std::span<const float> values(const ParamSegment& s) const { return std::span(values_).subspan(s.offset, s.spec.count); }
-  std::span<float> grads(const ParamSegment& s) { return std::span(grads_).subspan(s.offset, s.spec.count); }
+  std::span<float> values() { return current().values_; }
+  std::span<const float> values() const { return current().values_; }
+  std::span<float> grads();                         // true gradient of the loss summed over the batch's images
+  std::span<float> values(const ParamSegment& s) { return values().subspan(s.offset, s.spec.count); }
+  std::span<const float> values(const ParamSegment& s) const { return values().subspan(s.offset, s.spec.count); }
+  std::span<float> grads(const ParamSegment& s) { return grads().subspan(s.offset, s.spec.count); }
+
+  // The copy on a device, null without one; it follows version().
+  const std::shared_ptr<ParamCopy>& copy() const { return copy_; }
+  void attach(std::shared_ptr<ParamCopy> copy) { copy_ = std::move(copy); }
+  // The copy has newer values (running statistics; after touch() also weights), newer gradients.
+  void values_are_in_copy() { stale_values_ = true; }
+  void grads_are_in_copy() { stale_grads_ = true; }
 
   // The running statistics of all layers, one after another.
   std::vector<float> statistics() const;
@@ -67,19 +87,31 @@ class ParamStore {
   // Loading a layer sets its updates to kWarm: what was trained does not start anew.
   static constexpr int64_t kWarm = int64_t{1} << 40;
   NormState& norm_state(int layer) {
+    current();
     const size_t at = static_cast<size_t>(owner(layer));
     if (norm_states_.size() <= at) norm_states_.resize(at + 1);
     return norm_states_[at];
   }
   int64_t norm_updates(int layer) const {
+    current();
     const size_t at = static_cast<size_t>(owner(layer));
     return at < norm_states_.size() ? norm_states_[at].updates : 0;
   }
   bool has_statistics(int layer) const { return norm_updates(layer) > 0; }
 
  private:
+  ParamStore& current() { return const_cast<ParamStore&>(std::as_const(*this).current()); }
+  const ParamStore& current() const {
+    if (stale_values_) [[unlikely]] fetch();
+    return *this;
+  }
+  void fetch() const;
+
   std::vector<ParamSegment> segments_;
   AlignedFloats values_, grads_;
+  std::shared_ptr<ParamCopy> copy_;
+  mutable bool stale_values_ = false;
+  bool stale_grads_ = false;
   std::vector<NormState> norm_states_;
   std::vector<int> owners_;                         // per layer up to the last that shares
   size_t count_ = 0;

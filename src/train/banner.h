@@ -10,7 +10,7 @@ namespace dn {
 struct RunFacts {
   const TrainOptions& options;
   const Network& network;
-  const cpu::Device& device;
+  const Device& device;
   const Resizer& resizer;
   size_t images = 0;  // in the training list
   int64_t start = 0;  // iterations already done

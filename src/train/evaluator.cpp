@@ -41,7 +41,7 @@ struct Evaluator::Prepared {
   std::vector<std::string> errors;
 };
 
-Evaluator::Evaluator(Network& network, cpu::Device& device, const EvaluatorOptions& options)
+Evaluator::Evaluator(Network& network, Device& device, const EvaluatorOptions& options)
     : network_(network),
       device_(device),
       options_(options),

@@ -37,7 +37,7 @@ struct ImageDetections {
 class Evaluator {
  public:
   // Takes the weights as they are in `network`. Throws Error when the network has no head or heads with different class counts.
-  Evaluator(Network& network, cpu::Device& device, const EvaluatorOptions& options);
+  Evaluator(Network& network, Device& device, const EvaluatorOptions& options);
   ~Evaluator();
   // Calls `each` for every path, in order. An image that cannot be read is passed on with its error.
   // `each` returns false to stop early.
@@ -57,7 +57,7 @@ class Evaluator {
   void average_heads();
 
   Network& network_;
-  cpu::Device& device_;
+  Device& device_;
   EvaluatorOptions options_;
   int classes_ = 0;
   Plan plan_;

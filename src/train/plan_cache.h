@@ -11,7 +11,7 @@ namespace dn {
 
 class PlanCache {
  public:
-  PlanCache(Network& network, cpu::Device& device, size_t capacity) : network_(network), device_(device), capacity_(capacity) {}
+  PlanCache(Network& network, Device& device, size_t capacity) : network_(network), device_(device), capacity_(capacity) {}
   // Bytes for everything (TrainingPlanRequest::memory).
   void set_memory(size_t bytes) { memory_ = bytes; }
   // The plan of `mini_batch` images of that size; built when it is not there. Valid until the next call.
@@ -27,7 +27,7 @@ class PlanCache {
     std::unique_ptr<Plan> plan;
   };
   Network& network_;
-  cpu::Device& device_;
+  Device& device_;
   size_t capacity_, memory_ = 0;
   std::list<Entry> plans_;  // most recently used first
 };

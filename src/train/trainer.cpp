@@ -50,17 +50,17 @@ Trainer::Trainer(const TrainOptions& options)
     : options_(options),
       data_(read_data_file(options.data)),
       network_(Network::from_cfg(options.cfg)),
-      device_(options.device),
+      device_(std::make_unique<cpu::Device>(options.device)),
       images_(train_list(data_)),
       resizer_(network_, options.seed),
       chart_(options.chart_folder, run_name(options.cfg), network_.spec().max_batches, network_.spec().max_chart_loss),
-      plans_(network_, device_, kPlansKept),
+      plans_(network_, *device_, kPlansKept),
       map_cadence_(network_.spec(), images_.size(), options.map_epochs, 0) {
   plans_.set_memory(options_.memory);
   check_training(network_, nullptr, options_);
   load();
   const Head& head = *network_.heads().back();
-  for (const std::string& line : summary(check_dataset(images_, head.label_classes(), head.max_truths(), device_.threads()))) log::say(line);
+  for (const std::string& line : summary(check_dataset(images_, head.label_classes(), head.max_truths(), device_->threads()))) log::say(line);
   if (data_.classes > 0 && data_.classes != head.classes() && data_.classes != head.label_classes())
     log::warn(
         concat(data_.file, ": classes = ", data_.classes, ", but the cfg's heads have ", head.classes(), ": labels of other classes are left out"));
@@ -76,9 +76,9 @@ Trainer::Trainer(const TrainOptions& options)
   if (!history_.average_loss.empty()) average_.start_from(history_.average_loss.back().value);
   network_.params().allocate_grads();
   const NetSpec& net = network_.spec();
-  optimizer_ = std::make_unique<Optimizer>(network_.params(), optimizer_options(network_, device_.threads()));
+  optimizer_ = std::make_unique<Optimizer>(network_.params(), optimizer_options(network_, device_->threads()));
   if (net.ema_alpha > 0)
-    averages_ = std::make_unique<WeightAverage>(network_.params(), net.ema_alpha, net.max_batches, iteration_, device_.threads());
+    averages_ = std::make_unique<WeightAverage>(network_.params(), net.ema_alpha, net.max_batches, iteration_, device_->threads());
   reserve();
 }
 
@@ -130,7 +130,7 @@ void Trainer::reserve() {
 void Trainer::announce() {
   RunFacts facts{options_,
                  network_,
-                 device_,
+                 *device_,
                  resizer_,
                  images_.size(),
                  start_,
@@ -203,7 +203,7 @@ void Trainer::after_update(int frozen_layers) {
   if (averages_ && averages_->update(iteration_))
     log::say(concat(" Training goes on from the averages of the weights (ema_alpha = ", net.ema_alpha, ")"));
   if (!similar_filters_due(net, iteration_)) return;
-  for (const RenewedFilter& f : renew_similar_filters(network_, *optimizer_, iteration_, options_.seed, frozen_layers, device_.threads()))
+  for (const RenewedFilter& f : renew_similar_filters(network_, *optimizer_, iteration_, options_.seed, frozen_layers, device_->threads()))
     log::say(concat(" layer ", f.layer, ": filter ", f.filter, " starts anew, its cosine with filter ", f.like, " was ", fixed(f.cosine, 2)));
 }
 
@@ -243,8 +243,8 @@ void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers&
     plan.forward(pass);
     if (!work.backward) continue;
     plan.backward(pass);
-    for (HeadNumbers& head : numbers.heads) head.sum += plan.loss(head.layer);
   }
+  for (HeadNumbers& head : numbers.heads) head.sum = plan.take_losses(head.layer);
   // The family's loss: the mean over the layers that have one, per image.
   for (const HeadNumbers& head : numbers.heads) numbers.loss += head.sum.cost / static_cast<double>(numbers.heads.size());
   numbers.loss /= net.batch;
@@ -325,7 +325,7 @@ void Trainer::evaluate() {
   const auto averaged = averaged_weights();   // what is measured is what is saved as best
   if (averaged) log::say(" of the averages of the weights (ema_alpha):");
   const auto precise = precise_statistics();
-  const std::optional<MapReport> result = validation_->run(network_, device_);
+  const std::optional<MapReport> result = validation_->run(network_, *device_);
   if (!result) return;  // interrupted
   map_cadence_.done(iteration_);
   const double map = result->map;

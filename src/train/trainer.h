@@ -90,7 +90,7 @@ class Trainer {
   TrainOptions options_;
   DataFile data_;
   Network network_;
-  cpu::Device device_;
+  std::unique_ptr<Device> device_;
   Dataset images_;
   WeightsInfo weights_;
   int64_t start_ = 0, iteration_ = 0;

@@ -45,7 +45,7 @@ PlanOptions training_plan_options(const Network& network, const TrainingPlanRequ
   return options;
 }
 
-std::unique_ptr<Plan> make_training_plan(Network& network, cpu::Device& device, const TrainingPlanRequest& request) {
+std::unique_ptr<Plan> make_training_plan(Network& network, Device& device, const TrainingPlanRequest& request) {
   try {
     return std::make_unique<Plan>(network, device, network.input(request.mini_batch, request.size.width, request.size.height),
                                   training_plan_options(network, request));

@@ -18,6 +18,6 @@ struct TrainingPlanRequest {
 PlanOptions training_plan_options(const Network& network, const TrainingPlanRequest& request);
 
 // Throws Error when the plan needs more than the memory; the message says what would fit.
-std::unique_ptr<Plan> make_training_plan(Network& network, cpu::Device& device, const TrainingPlanRequest& request);
+std::unique_ptr<Plan> make_training_plan(Network& network, Device& device, const TrainingPlanRequest& request);
 
 }  // namespace dn

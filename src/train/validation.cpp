@@ -50,7 +50,7 @@ std::vector<std::string> class_names(const DataFile& data, int classes, std::spa
   return reported_names(std::move(names), report);
 }
 
-EvaluatorOptions evaluator_options(const Network& network, const cpu::Device& device, size_t images) {
+EvaluatorOptions evaluator_options(const Network& network, const Device& device, size_t images) {
   EvaluatorOptions options;
   options.mini_batch = static_cast<int>(std::clamp<size_t>(images, 1, 4));
   options.letter_box = network.spec().letter_box;
@@ -58,7 +58,7 @@ EvaluatorOptions evaluator_options(const Network& network, const cpu::Device& de
   return options;
 }
 
-EvaluatorOptions benchmark_options(const Network& network, const cpu::Device& device, size_t images) {
+EvaluatorOptions benchmark_options(const Network& network, const Device& device, size_t images) {
   EvaluatorOptions options = evaluator_options(network, device, images);
   options.threshold = .001f;
   options.nms = .6f;
@@ -85,7 +85,7 @@ Validation::Validation(const DataFile& data, const Head& head, const ValidationO
   for (size_t i = 0; i < difficult.size(); ++i) difficult_.push_back(read_truths(difficult.image(i), classes));
 }
 
-std::optional<MapReport> Validation::run(Network& network, cpu::Device& device) const {
+std::optional<MapReport> Validation::run(Network& network, Device& device) const {
   EvaluatorOptions how = evaluator_options(network, device, paths_.size());
   how.letter_box |= options_.letter_box;
   how.hierarchy = static_cast<float>(options_.hierarchy);

@@ -27,7 +27,7 @@ class Validation {
   Validation(const DataFile& data, const Head& head, const ValidationOptions& options);
 
   // Evaluates the network as it is, with thresholds .005 and NMS .45 as in the family. Ends early, with nothing, on SIGINT or SIGTERM.
-  std::optional<MapReport> run(Network& network, cpu::Device& device) const;
+  std::optional<MapReport> run(Network& network, Device& device) const;
 
   const Dataset& images() const { return images_; }
   const std::vector<std::string>& paths() const { return paths_; }
@@ -53,8 +53,8 @@ std::vector<std::string> reported_names(std::vector<std::string> names, std::spa
 std::vector<std::string> class_names(const DataFile& data, int classes, std::span<const int> report = {});
 
 // Half the machine helps with decoding at most; the network has the rest.
-EvaluatorOptions evaluator_options(const Network& network, const cpu::Device& device, size_t images);
+EvaluatorOptions evaluator_options(const Network& network, const Device& device, size_t images);
 // With the thresholds by which the family writes results for benchmarks: probability .001, suppression .6.
-EvaluatorOptions benchmark_options(const Network& network, const cpu::Device& device, size_t images);
+EvaluatorOptions benchmark_options(const Network& network, const Device& device, size_t images);
 
 }  // namespace dn

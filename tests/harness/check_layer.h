@@ -1,4 +1,4 @@
-// One call checks a layer's CPU kernel: forward against a plain double-precision reference; gradients of inputs and parameters against central
+// One call checks a layer's kernels, the CPU's and a GPU's: forward against a plain double-precision reference; gradients of inputs and parameters against central
 // differences of that same reference; overwrite and accumulate modes (targets start as NaN, or as known values); guard bytes around every buffer;
 // what the kernel says it does not need is poisoned before backward; padding lanes stay zero; two runs are bit-equal; both channel blocks; inference
 // mode too.
@@ -40,6 +40,8 @@ struct CheckOptions {
   uint64_t seed = 1;
   cpu::ConvAlgorithm convolution = cpu::ConvAlgorithm::direct;
   int probes = 40;                    // elements per tensor whose derivative is compared
+  bool cuda = true;                   // check the kernel for a GPU
+  bool bf16 = true;                   // and in 16 bits; not where rounded inputs give another function (ties)
 };
 
 // `text`: the section, "[maxpool]\nsize=2\nstride=2"; in front of it there may be keys of [net]. `shapes`: outputs of the layers before it, the last one being layer -1.

@@ -3,6 +3,7 @@
 #include <hwy/targets.h>
 
 #include "base/text.h"
+#include "device/cpu/arena.h"
 #include "device/cpu/onednn.h"
 #include "device/cpu/parallel.h"
 
@@ -22,6 +23,8 @@ Device::Device(const DeviceOptions& options)
 }
 
 Device::~Device() = default;
+
+std::unique_ptr<DeviceMemory> Device::allocate(size_t bytes) { return std::make_unique<Arena>(bytes); }
 
 std::string Device::description() const {
   const dnnl_version_t* v = dnnl_version();

@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "device/device.h"
+
 namespace dn::cpu {
 
 enum class ConvAlgorithm { automatic, direct, winograd };
@@ -16,16 +18,20 @@ struct DeviceOptions {
 
 struct OneDnn;
 
-class Device {
+class Device : public dn::Device {
  public:
   explicit Device(const DeviceOptions& options = {});
-  ~Device();
+  ~Device() override;
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
-  int threads() const { return threads_; }
+  DeviceKind kind() const override { return DeviceKind::cpu; }
+  int threads() const override { return threads_; }
+  TensorDesc activation(const Shape& shape, bool) const override { return {shape, block_}; }
+  int slice_channels() const override { return block_; }
+  std::unique_ptr<DeviceMemory> allocate(size_t bytes) override;
   int block() const { return block_; }
   ConvAlgorithm convolution() const { return convolution_; }
-  std::string description() const;   // "2 threads, AVX-512, oneDNN 2.6.3"
+  std::string description() const override;   // "2 threads, AVX-512, oneDNN 2.6.3"
   OneDnn& onednn() { return *onednn_; }
 
  private:

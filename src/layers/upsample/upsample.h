@@ -20,6 +20,7 @@ class Upsample : public Layer {
  public:
   static std::unique_ptr<Upsample> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Upsample& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Upsample& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   const UpsampleSpec& spec() const { return spec_; }

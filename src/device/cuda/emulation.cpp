@@ -1,0 +1,102 @@
+// The stream without a GPU. Its memory is out of reach for everything but the stream's own work, so a host that reads through a device's address
+// ends here as it would there.
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "device/cpu/parallel.h"
+#include "device/cuda/emulated_memory.h"
+#include "device/cuda/stream.h"
+
+namespace dn::cuda {
+namespace {
+
+class PinnedBlock : public DeviceMemory {
+ public:
+  explicit PinnedBlock(size_t bytes) : memory_(bytes) {}
+  std::byte* data() const override { return const_cast<std::byte*>(memory_.data()); }
+  size_t bytes() const override { return memory_.size(); }
+
+ private:
+  std::vector<std::byte> memory_;
+};
+
+using Launches = std::vector<std::function<void()>>;
+
+class EmulatedRecording : public Recording {
+ public:
+  explicit EmulatedRecording(Launches launches) : launches_(std::move(launches)) {}
+  void replay() override {
+    for (const auto& launch : launches_) {
+      const EmulatedAccess access;
+      launch();
+    }
+  }
+
+ private:
+  Launches launches_;
+};
+
+class EmulatedStream : public Stream {
+ public:
+  void* handle() const override { return nullptr; }
+  std::string description() const override { return "emulated GPU"; }
+  std::unique_ptr<DeviceMemory> allocate(size_t bytes) override { return emulated_memory(bytes); }
+  size_t free_bytes() const override { return size_t{8} << 30; }
+  std::unique_ptr<DeviceMemory> allocate_pinned(size_t bytes) override { return std::make_unique<PinnedBlock>(bytes); }
+
+  void to_device(void* to, const void* from, size_t bytes) override {
+    ensure(!recording_, "a recording takes nothing from the host");
+    copy(to, from, bytes);
+  }
+  void to_host(void* to, const void* from, size_t bytes) override {
+    ensure(!recording_, "a recording gives nothing to the host");
+    copy(to, from, bytes);
+  }
+  void on_device(void* to, const void* from, size_t bytes) override {
+    if (bytes) emulate([=] { std::memmove(to, from, bytes); });
+  }
+  void fill(void* to, int byte, size_t bytes) override {
+    if (bytes) emulate([=] { std::memset(to, byte, bytes); });
+  }
+  void synchronize() override { ensure(!recording_, "a recording does not wait"); }
+
+  std::unique_ptr<Recording> record(const std::function<void()>& work) override {
+    recording_ = true;
+    launches_.clear();
+    work();
+    recording_ = false;
+    return std::make_unique<EmulatedRecording>(std::exchange(launches_, {}));
+  }
+
+  void emulate(std::function<void()> launch) override {
+    if (recording_) {
+      launches_.push_back(std::move(launch));
+      return;
+    }
+    const EmulatedAccess access;
+    launch();
+  }
+
+ private:
+  static void copy(void* to, const void* from, size_t bytes) {
+    if (bytes == 0) return;
+    const EmulatedAccess access;
+    std::memcpy(to, from, bytes);
+  }
+
+  bool recording_ = false;
+  Launches launches_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stream> emulated_stream() { return std::make_unique<EmulatedStream>(); }
+
+void run_on_host(size_t count, const std::function<void(size_t)>& body) {
+  const int threads = count < 8 ? 1 : cpu::available_processors();
+  cpu::parallel_for(threads, count, body);
+}
+
+}  // namespace dn::cuda

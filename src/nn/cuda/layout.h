@@ -1,0 +1,13 @@
+// Between the host's plain tensors and the device's channels-last ones, on the device.
+#pragma once
+
+#include "device/cuda/device.h"
+#include "tensor/tensor.h"
+
+namespace dn::cuda {
+
+// from: dense planar FP32 [N,C,H,W] on the device. Padding channels become zero.
+void planar_to_channels_last(Stream& stream, const float* from, const Tensor& to);
+void channels_last_to_planar(Stream& stream, const Tensor& from, float* to);
+
+}  // namespace dn::cuda
