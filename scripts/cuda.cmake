@@ -45,7 +45,7 @@ if(dn_with_cuda)
   # PTX of the newest for GPUs to come.
   list(APPEND dn_cuda_flags -gencode=arch=compute_${newest},code=compute_${newest})
   message(STATUS "CUDA ${CMAKE_CUDA_COMPILER_VERSION}: code for sm ${chosen}, PTX ${newest}")
-  list(FILTER dn_sources EXCLUDE REGEX "src/device/cuda/.*absent\\.cpp$")
+  list(FILTER dn_sources EXCLUDE REGEX "src/device/cuda/stream_absent\\.cpp$")
 else()
   message(STATUS "no code for GPUs")
   set_source_files_properties(${dn_cuda_sources} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-xc++")
