@@ -2,6 +2,8 @@
 // single steps, plans that compute again, slices.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/rng.h"
 #include "device/cpu/device.h"
 #include "graph/plan.h"
@@ -52,6 +54,9 @@ std::vector<std::vector<TruthBox>> truths_of(uint64_t iteration) {
 Trained train(const std::string& text, Device& device, int iterations, PlanOptions options = {}) {
   Network network = Network::from_text(text);
   network.params().initialize(3);
+  for (const ParamSegment& segment : network.params().segments())   // where they are not learned they must mean something
+    if (segment.spec.role == ParamRole::running_variance) std::ranges::fill(network.params().values(segment), 1.0f);
+  network.params().touch();
   const int parts = network.spec().parts();
   options.training = true;
   Plan plan(network, device, network.input(kBatch / parts), options);

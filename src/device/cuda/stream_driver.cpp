@@ -83,7 +83,7 @@ class GraphRecording : public Recording {
 
 class GpuStream : public Stream {
  public:
-  explicit GpuStream(int gpu) {
+  explicit GpuStream(int gpu) : gpu_(gpu) {
     int count = 0;
     if (const cudaError_t status = cudaGetDeviceCount(&count); status != cudaSuccess) {
       cudaGetLastError();
@@ -98,11 +98,18 @@ class GpuStream : public Stream {
   }
   ~GpuStream() override { cudaStreamDestroy(stream_); }
 
-  void* handle() const override { return stream_; }
+  void* handle() const override {
+    cudaSetDevice(gpu_);   // kernels start on the device that is the thread's
+    return stream_;
+  }
   std::string description() const override { return description_; }
   std::unique_ptr<DeviceMemory> allocate(size_t bytes) override { return std::make_unique<GpuBlock>(bytes, stream_, free_bytes()); }
-  std::unique_ptr<DeviceMemory> allocate_pinned(size_t bytes) override { return std::make_unique<PinnedBlock>(bytes); }
+  std::unique_ptr<DeviceMemory> allocate_pinned(size_t bytes) override {
+    cudaSetDevice(gpu_);
+    return std::make_unique<PinnedBlock>(bytes);
+  }
   size_t free_bytes() const override {
+    cudaSetDevice(gpu_);
     size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for free memory");
     return free;
@@ -139,6 +146,7 @@ class GpuStream : public Stream {
   void emulate(std::function<void()>) override { ensure(false, "a GPU emulates nothing"); }
 
  private:
+  int gpu_;
   cudaStream_t stream_ = nullptr;
   std::string description_;
 };

@@ -51,8 +51,7 @@ struct CopyTensor {
   View from, to;
   bool add;
   DN_HD void operator()(size_t i) const {
-    const size_t groups = static_cast<size_t>(from.groups()), pixel = i / groups;
-    const int channel = static_cast<int>(i % groups) * cuda::kEight;
+    const auto [pixel, channel] = cuda::eight_place(i, from.groups());
     const cuda::Eight value = from.get_eight(from.at(pixel, channel));
     if (add)
       to.add_eight(to.at(pixel, channel), value);

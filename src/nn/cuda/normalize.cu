@@ -3,6 +3,11 @@
 namespace dn::cuda {
 namespace {
 
+// Of a pixel's channel in the vectors.
+DN_HD size_t vector_place(const Affine& affine, size_t pixel, size_t plane, int channel) {
+  return static_cast<size_t>(channel) + (affine.image_stride > 0 ? pixel / plane * affine.image_stride : 0);
+}
+
 template <class A>
 struct ApplyBody {
   A activation;
@@ -10,9 +15,8 @@ struct ApplyBody {
   Affine affine;
   size_t plane;
   DN_HD void operator()(size_t i) const {
-    const size_t groups = static_cast<size_t>(x.groups()), pixel = i / groups;
-    const int channel = static_cast<int>(i % groups) * kEight;
-    const size_t at = pixel / plane * affine.image_stride + static_cast<size_t>(channel);
+    const auto [pixel, channel] = eight_place(i, x.groups());
+    const size_t at = vector_place(affine, pixel, plane, channel);
     const Eight mean = eight_of(affine.mean, at), scale = eight_of(affine.scale, at), shift = eight_of(affine.shift, at);
     Eight v = x.get_eight(x.at(pixel, channel));
     for (int k = 0; k < kEight; ++k) v.v[k] = channel + k < x.c ? activation.value((v.v[k] - mean.v[k]) * scale.v[k] + shift.v[k]) : 0.0f;
@@ -28,9 +32,8 @@ struct BackwardBody {
   GradientPart gradient;
   size_t plane;
   DN_HD void operator()(size_t i) const {
-    const size_t groups = static_cast<size_t>(x.groups()), pixel = i / groups;
-    const int channel = static_cast<int>(i % groups) * kEight;
-    const size_t at = pixel / plane * affine.image_stride + static_cast<size_t>(channel);
+    const auto [pixel, channel] = eight_place(i, x.groups());
+    const size_t at = vector_place(affine, pixel, plane, channel);
     const Eight mean = eight_of(affine.mean, at), scale = eight_of(affine.scale, at), shift = eight_of(affine.shift, at);
     const Eight v = x.get_eight(x.at(pixel, channel));
     Eight g = dy.get_eight(dy.at(pixel, channel)), offset{}, slope{};

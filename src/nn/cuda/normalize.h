@@ -31,9 +31,8 @@ struct GradientSource {
   A activation;
   View x, dy;
   Affine affine;
-  size_t plane;   // pixels of an image, where they have vectors of their own; else of all
-  DN_HD void add(Sum& sum, size_t pixel, int channel, int) const {
-    const size_t at = pixel / plane * affine.image_stride + static_cast<size_t>(channel);
+  DN_HD void add(Sum& sum, size_t pixel, int channel, int image) const {
+    const size_t at = static_cast<size_t>(image) * affine.image_stride + static_cast<size_t>(channel);
     const Eight v = x.get_eight(x.at(pixel, channel)), g = dy.get_eight(dy.at(pixel, channel));
     for (int k = 0; k < kEight; ++k) {
       const size_t c = at + static_cast<size_t>(k);
@@ -53,13 +52,12 @@ void normalize_activate(Stream& stream, const Tensor& x, const Affine& affine, A
 void normalize_activate_backward(Stream& stream, const Tensor& x, const Tensor& dy, const Affine& affine, Activation activation, const GradientPart& gradient,
                                  const Tensor& dx);
 
-// finish(channel, image, Pair{sum dz, sum dz (x - mean)}, count).
+// Vectors by image need strips by image. finish(channel, image, Pair{sum dz, sum dz (x - mean)}, count).
 template <class Finish>
 void gradient_sums(Stream& stream, const Strips& strips, const Tensor& x, const Tensor& dy, const Affine& affine, Activation activation, std::byte* scratch,
                    const Finish& finish) {
   with_activation(activation, [&](auto a) {
-    const size_t plane = affine.image_stride > 0 ? x.desc.shape.plane() : x.desc.shape.plane() * static_cast<size_t>(x.desc.shape.n);
-    sum_channels(stream, strips, GradientSource<decltype(a)>{a, view(x), view(dy), affine, plane}, scratch, finish);
+    sum_channels(stream, strips, GradientSource<decltype(a)>{a, view(x), view(dy), affine}, scratch, finish);
   });
 }
 
