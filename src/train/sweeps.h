@@ -26,12 +26,12 @@ struct GradientRun {
   float squares = 0, largest = 0;
   bool finite = true;
   DN_HD void take(float x) {
-    if (!(x - x == 0)) {  // NaN and infinity
+    const float size = x < 0 ? -x : x;
+    if (!(size <= kLargestFloat)) {  // NaN and infinity; x - x, fused with the product that x may be, would not be 0
       finite = false;
       return;
     }
     squares = std::fma(x, x, squares);
-    const float size = x < 0 ? -x : x;
     if (size > largest) largest = size;
   }
 };

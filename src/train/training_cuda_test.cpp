@@ -79,7 +79,8 @@ TEST(optimizer_on_gpu, similar_filters_start_anew) {
     results[gpu] = copy_of(params.values());
     momenta[gpu] = copy_of(optimizer.velocity());
   }
-  for (const ParamSegment& s : Network::from_text(kNet).params().segments())
+  const Network net = Network::from_text(kNet);
+  for (const ParamSegment& s : net.params().segments())
     for (size_t i = s.offset; i < s.offset + s.spec.count; ++i) {
       ASSERT_EQ(results[0][i], results[1][i]) << i;
       ASSERT_EQ(momenta[0][i], momenta[1][i]) << i;
