@@ -36,9 +36,11 @@ std::shared_ptr<std::byte> plain_memory(size_t bytes) { return {new std::byte[by
 void PixelStore::begin(const HostMemory& memory) {
   beyond_.clear();
   if (used_ > capacity_) {
+    const size_t wanted = round_up(used_ + used_ / 8, kAlignment);  // batches differ
     block_.reset();
-    capacity_ = round_up(used_ + used_ / 8, kAlignment);  // batches differ
-    block_ = memory(capacity_);
+    capacity_ = 0;
+    block_ = memory(wanted);
+    capacity_ = wanted;
   }
   used_ = 0;
 }

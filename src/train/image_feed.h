@@ -21,7 +21,7 @@ class ImageFeed {
 
  private:
   struct Gpu;
-  std::unique_ptr<Gpu> gpu_;   // null: the loader draws
+  std::unique_ptr<Gpu> gpu_;  // null: the loader draws
 };
 
 }  // namespace dn

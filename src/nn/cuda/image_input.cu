@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "base/log.h"
 #include "device/cuda/launch.h"
 #include "device/cuda/view.h"
 #include "image/blur.h"
@@ -294,8 +295,13 @@ void ImageInput::draw(std::span<const SampleRecipe> samples, const Tensor& to) {
 
 HostMemory pinned_memory(Device& device) {
   return [&device](size_t bytes) {
-    const std::shared_ptr<DeviceMemory> block = device.stream().allocate_pinned(bytes);
-    return std::shared_ptr<std::byte>(block, block->data());
+    try {
+      const std::shared_ptr<DeviceMemory> block = device.stream().allocate_pinned(bytes);
+      return std::shared_ptr<std::byte>(block, block->data());
+    } catch (const Error& e) {
+      log::warn(concat(e.what(), "; images are copied to the GPU from other memory, which is slower"));
+      return plain_memory(bytes);
+    }
   };
 }
 

@@ -29,7 +29,7 @@ class ImageInput {
   std::unique_ptr<DeviceMemory> pixels_, tables_, taps_, planes_;
 };
 
-// Pinned memory, for LoaderOptions::memory.
+// Pinned memory, for LoaderOptions::memory; where there is not that much, other memory with a warning.
 HostMemory pinned_memory(Device& device);
 
 }  // namespace dn::cuda

@@ -13,7 +13,6 @@
 #include "data/loader.h"
 #include "data/test_folder.h"
 #include "device/cuda/view.h"
-#include "graph/plan.h"
 #include "tests/harness/gpu.h"
 
 namespace dn {
@@ -282,40 +281,6 @@ TEST(image_input, photographs) {
   if (!fs::exists(list)) GTEST_SKIP() << list << " is not there";
   const Dataset dataset(list);
   for (const Case& c : cases()) compare_batches(dataset, c, Precision::fp32, 160, 2);
-}
-
-// A plan is given its images either way.
-TEST(image_input, fills_the_input_of_a_plan) {
-  cuda::Device device(gpu_options(Precision::fp32));
-  Network network =
-      Network::from_text("[net]\nbatch=2\nwidth=32\nheight=32\nchannels=3\n[convolutional]\nfilters=6\nsize=3\npad=1\nactivation=leaky\n", "test");
-  network.params().initialize(1);
-  Plan plan(network, device, network.input(2), {});
-  const Image image = test::noise_image(50, 40, 3, 2);
-  PixelStore store;
-  store.begin(plain_memory);
-  std::vector<SampleRecipe> samples(2);
-  std::vector<float> pixels(2 * 3 * 32 * 32);
-  for (size_t i = 0; i < 2; ++i) {
-    Picture p;
-    p.sampling.window = {0, 0, 50, 40};
-    p.sampling.flip = i == 1;
-    p.width = p.height = 32;
-    draw_picture(p, image, 3, 32, 32, pixels.data() + i * 3 * 32 * 32);
-    store.keep(image, p);
-    samples[i].push_back(p);
-  }
-  const auto output = [&] {
-    plan.forward({});
-    const Tensor t = plan.output(0);
-    return std::vector<float>(t.data, t.data + t.desc.count());
-  };
-  plan.set_input(pixels.data());
-  const std::vector<float> expected = output();
-  cuda::ImageInput input(device);
-  plan.fill_input([&](const Tensor& to) { input.draw(samples, to); });
-  const std::vector<float> got = output();
-  for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 1e-4f) << i;
 }
 
 }  // namespace
