@@ -141,8 +141,10 @@ void Trainer::announce() {
                  validation_ ? map_cadence_.next() : -1};
   for (const std::string& line : banner(facts)) log::say(line);
   metrics_->write("start", start_event(facts));
-  const LoaderOptions loading = loader_options(network_, options_);
+  LoaderOptions loading = loader_options(network_, options_);
   layout_ = loading.sample.layout;
+  feed_ = std::make_unique<ImageFeed>(*device_, options_.show_samples > 0);
+  feed_->prepare(loading);
   loader_ = std::make_unique<Loader>(images_, loading);
 }
 
@@ -219,7 +221,6 @@ void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers&
   const NetSpec& net = network_.spec();
   const auto mini_batch = static_cast<size_t>(plan.input_shape().n);
   const int parts = net.batch / plan.input_shape().n;
-  const size_t image = plan.input_shape().per_image();
   std::vector<int> losses;
   for (const auto& layer : network_.layers())
     if (layer->has_loss()) losses.push_back(layer->index());
@@ -241,12 +242,13 @@ void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers&
     pass.truth = std::span(batch.truth).subspan(first, mini_batch);
     // With two rounds the mini-batches do not follow each other; see check_batch.
     pass.continues = work.stage == Pass::Stage::only && place_of(layout_, net.batch, static_cast<int>(first)).frame > 0;
-    plan.set_input(batch.pixels.data() + first * image);
+    feed_->set_input(plan, batch, first);
     plan.forward(pass);
     if (!work.backward) continue;
     plan.backward(pass);
   }
   for (HeadNumbers& head : numbers.heads) head.sum = plan.take_losses(head.layer);
+  feed_->finish_batch();
   // The family's loss: the mean over the layers that have one, per image.
   for (const HeadNumbers& head : numbers.heads) numbers.loss += head.sum.cost / static_cast<double>(numbers.heads.size());
   numbers.loss /= net.batch;

@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "device/cpu/device.h"
+#include "train/image_feed.h"
 #include "train/iteration_log.h"
 #include "train/loss_scale.h"
 #include "train/map_cadence.h"
@@ -104,6 +105,7 @@ class Trainer {
   std::unique_ptr<WeightAverage> averages_;   // null without ema_alpha
   LossScale loss_scale_;
   BatchLayout layout_;   // of the loader
+  std::unique_ptr<ImageFeed> feed_;
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<SamplePictures> pictures_;
   RunHistory history_;
