@@ -21,6 +21,7 @@ class Route : public Layer {
  public:
   static std::unique_ptr<Route> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Route& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Route& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   const RouteSpec& spec() const { return spec_; }

@@ -37,6 +37,7 @@ TEST(route, channels_across_blocks) {
   check("layers=-1,-2", {{2, 20, 4, 3}, {2, 10, 4, 3}});
   check("layers=0,1,2", {{1, 3, 5, 2}, {1, 8, 5, 2}, {1, 40, 5, 2}});
   check("layers=-1,-2,-3,-4", {{1, 1, 2, 2}, {1, 24, 2, 2}, {1, 7, 2, 2}, {1, 17, 2, 2}});
+  check("layers=0,1,2", {{2, 16, 3, 2}, {2, 12, 3, 2}, {2, 8, 3, 2}});
 }
 
 TEST(route, groups) {
@@ -44,6 +45,7 @@ TEST(route, groups) {
   check("layers=-1\ngroups=2\ngroup_id=0", {{1, 16, 3, 4}});
   check("layers=-1\ngroups=4\ngroup_id=2", {{1, 20, 3, 4}});
   check("layers=0,1\ngroups=3\ngroup_id=1", {{2, 48, 2, 3}, {2, 9, 2, 3}});
+  check("layers=0,1\ngroups=2\ngroup_id=1", {{2, 32, 2, 3}, {2, 40, 2, 3}});   // the last part ends inside a block
 }
 
 TEST(route, single_source) {
