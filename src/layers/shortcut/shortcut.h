@@ -36,6 +36,7 @@ class Shortcut : public Layer {
  public:
   static std::unique_ptr<Shortcut> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Shortcut& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Shortcut& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   const ShortcutSpec& spec() const { return spec_; }

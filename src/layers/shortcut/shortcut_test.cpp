@@ -39,6 +39,7 @@ TEST(shortcut, sum_of_two) {
 TEST(shortcut, several_sources) {
   check("from=-2,-3,-4", {{2, 16, 4, 5}, {2, 16, 4, 5}, {2, 16, 4, 5}, {2, 16, 4, 5}});
   check("from=-2,-3\nactivation=leaky", {{1, 10, 4, 5}, {1, 10, 4, 5}, {1, 10, 4, 5}});
+  check("from=-2,-3,-4,-5\nactivation=mish", {{2, 12, 4, 5}, {2, 20, 4, 5}, {2, 12, 4, 5}, {2, 4, 4, 5}, {2, 12, 4, 5}});
 }
 
 TEST(shortcut, different_channels) {
@@ -90,6 +91,7 @@ TEST(shortcut, learned_weights) {
     }
   check("from=-2\nactivation=mish\nweights_type=per_layer\nweights_normalization=softmax", {{3, 16, 6, 6}, {3, 16, 6, 6}});
   check("from=-2" + kPerFeature + "relu", {{2, 8, 30, 33}, {2, 8, 30, 33}});
+  check("from=-2,-3\nactivation=swish" + kPerChannel + "relu", {{2, 76, 24, 23}, {2, 76, 24, 23}, {2, 76, 24, 23}});   // more than a piece of pixels, and of channels
 }
 
 TEST(shortcut, parameters_are_clamped_and_do_not_decay) {
