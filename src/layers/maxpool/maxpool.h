@@ -26,7 +26,9 @@ class Maxpool : public Layer {
  public:
   static std::unique_ptr<Maxpool> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Maxpool& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Maxpool& layer, cuda::Device& device, const KernelArgs& args);
   static std::unique_ptr<Kernel> compile_depth_cpu(cpu::Device& device, const KernelArgs& args);   // with maxpool_depth
+  static std::unique_ptr<Kernel> compile_depth_cuda(cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   const MaxpoolSpec& spec() const { return spec_; }  // every number resolved

@@ -2,9 +2,13 @@
 // equal values (checked against a brute-force gradient), the maximum over channels, independence of the thread count, shapes, refusals.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/rng.h"
 #include "layers/maxpool/maxpool_ref.h"
+#include "tensor/half.h"
 #include "tests/harness/check_layer.h"
+#include "tests/harness/gpu.h"
 
 namespace dn {
 namespace {
@@ -16,9 +20,19 @@ std::vector<double> reference(const Layer& layer, std::span<const RefTensor> x, 
   return maxpool_reference(static_cast<const Maxpool&>(layer), x[0].shape, x[0].v);
 }
 
+// The values in their order, all different in bf16 too: the numbers that it has from 1/4 on, up and down.
+void separate_in_bf16(RefTensor& t) {
+  testing::separate(t, 1);
+  for (double& v : t.v) {
+    const auto step = static_cast<uint16_t>(std::abs(v));
+    ensure(step < 15 * 128, "fewer values");
+    v = std::copysign(static_cast<double>(from_bf16(static_cast<uint16_t>(to_bf16(.25f) + step))), v + .25);
+  }
+}
+
 void check(const std::string& keys, const Shape& shape) {
   testing::CheckOptions options;
-  options.prepare = [](RefTensor& t) { testing::separate(t); };
+  options.prepare = separate_in_bf16;
   check_layer("[maxpool]\n" + keys, {shape}, reference, options);
 }
 
@@ -52,9 +66,46 @@ struct PoolRun {
   std::vector<float> y, dx;
 };
 
+// The same on a GPU.
+struct GpuPoolRun {
+  GpuPoolRun(const Maxpool& layer, const TensorDesc& in, const std::vector<float>& x_values, const std::vector<float>& dy_values)
+      : device(testing::gpu_options(cuda::Precision::fp32)) {
+    const TensorDesc out = device.activation(layer.output_shape({&in.shape, 1}), false);
+    const KernelArgs args{.x = {in}, .y = out, .training = true, .backward = true, .dx = {Write::overwrite}};
+    const auto kernel = Maxpool::compile_cuda(layer, device, args);
+    const Needs needs = kernel->needs();
+    const Tensor tx = upload(in, x_values), tdx = upload(in, {});
+    std::vector<std::byte*> saved;
+    for (const size_t bytes : needs.saved) saved.push_back(memory(bytes));
+    const Io io{{&tx, 1}, {&tdx, 1}, upload(out, {}), upload(out, dy_values), saved, memory(std::max(needs.forward_scratch, needs.backward_scratch))};
+    kernel->forward(io, {.training = true});
+    kernel->backward(io, {.training = true});
+    y = download(io.y), dx = download(tdx);
+  }
+  std::byte* memory(size_t bytes) {
+    blocks.push_back(device.allocate(bytes + 1));
+    return blocks.back()->data();
+  }
+  Tensor upload(const TensorDesc& desc, const std::vector<float>& values) {
+    const Tensor t{desc, reinterpret_cast<float*>(memory(desc.bytes()))};
+    device.stream().to_device(t.data, values.data(), values.size() * sizeof(float));
+    return t;
+  }
+  std::vector<float> download(const Tensor& t) {
+    std::vector<float> values(t.desc.count());
+    device.stream().to_host(values.data(), t.data, t.desc.bytes());
+    device.synchronize();
+    return values;
+  }
+  cuda::Device device;
+  std::vector<std::unique_ptr<DeviceMemory>> blocks;
+  std::vector<float> y, dx;
+};
+
 // dx of one channel block with the first of equal maxima as the winner.
 std::vector<float> first_maximum_gradient(const Maxpool& layer, const TensorDesc& in, const std::vector<float>& x, const std::vector<float>& dy) {
-  const TensorDesc out{layer.output_shape({&in.shape, 1}), in.block};
+  TensorDesc out = in;
+  out.shape = layer.output_shape({&in.shape, 1});
   const MaxpoolSpec& s = layer.spec();
   std::vector<float> dx(in.count(), 0.f);
   for (int c = 0; c < in.shape.c; ++c)
@@ -93,6 +144,8 @@ TEST(maxpool, pyramid) {
   check("size=13\nstride=1", {1, 10, 7, 8});
   check("size=15\nstride=1", {1, 3, 13, 13});
   check("size=17\nstride=1", {1, 3, 19, 13});  // winners beyond one byte
+  check("size=40\nstride=1", {1, 12, 9, 11});  // wider than the map
+  check("size=13\nstride=1", {1, 12, 13, 13});
 }
 
 TEST(maxpool, overlapping_strides_and_padding) {
@@ -118,6 +171,8 @@ TEST(maxpool, gaps_and_unequal_strides) {
   check("size=5\nstride_x=4\nstride_y=1", {1, 8, 8, 11});
   check("size=3\nstride=3", {2, 20, 8, 7});
   check("size=4\nstride=4", {1, 16, 9, 10});
+  check("size=4\nstride=5", {2, 12, 14, 11});
+  check("size=6\nstride_x=7\nstride_y=2", {1, 20, 13, 9});
 }
 
 TEST(maxpool, first_of_equal_maxima_wins) {
@@ -134,6 +189,9 @@ TEST(maxpool, first_of_equal_maxima_wins) {
       for (float& v : dy) v = static_cast<float>(rng.below(16));  // whole numbers: any order of additions gives the same sum
       const PoolRun run(pool, in, 2, x, dy);
       EXPECT_EQ(run.dx, first_maximum_gradient(pool, in, x, dy)) << keys << " block " << block;
+      TensorDesc last = in;
+      last.channels_last = true;
+      EXPECT_EQ(GpuPoolRun(pool, last, x, dy).dx, first_maximum_gradient(pool, last, x, dy)) << keys << " on a GPU";
     }
 }
 
@@ -178,6 +236,9 @@ TEST(maxpool, first_of_equal_channels_wins) {
   const PoolRun run(static_cast<const Maxpool&>(*layer), in, 1, {1, 4, 3, 4, 3, 2, 0, 4}, dy);
   EXPECT_EQ(run.y, (std::vector<float>{3, 4, 0, 0, 0, 0, 0, 0}));
   EXPECT_EQ(run.dx, (std::vector<float>{0, 7, 5, 0, 0, 0, 0, 0}));
+  TensorDesc last = in;
+  last.channels_last = true;
+  EXPECT_EQ(GpuPoolRun(static_cast<const Maxpool&>(*layer), last, {1, 4, 3, 4, 3, 2, 0, 4}, dy).dx, run.dx);
 }
 
 TEST(maxpool, shapes) {
