@@ -24,6 +24,7 @@ class Reorg : public Layer {
  public:
   static std::unique_ptr<Reorg> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Reorg& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Reorg& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   // Row j of channel k of the smaller map (y; with reverse x) lies in the larger one: its pixel i is [channel, row, column + i * stride] there.

@@ -70,6 +70,8 @@ TEST(reorg3d, both_directions) {
   check("[reorg3d]\nstride=3", {1, 5, 3, 9});
   check("[reorg3d]\nstride=2\nreverse=1", {2, 64, 3, 2});
   check("[reorg3d]\nstride=2\nreverse=1", {1, 12, 3, 5});
+  check("[reorg3d]\nstride=2", {2, 24, 4, 6});
+  check("[reorg3d]\nstride=2\nreverse=1", {2, 48, 3, 2});
 }
 
 TEST(reorg3d, in_numbers) {
