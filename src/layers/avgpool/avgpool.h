@@ -12,6 +12,7 @@ class Avgpool : public Layer {
  public:
   static std::unique_ptr<Avgpool> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Avgpool& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Avgpool& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys() { return {}; }
 
   Shape output_shape(std::span<const Shape> in) const override { return {in[0].n, in[0].c, 1, 1}; }

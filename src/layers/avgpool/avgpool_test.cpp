@@ -19,6 +19,7 @@ TEST(avgpool, mean_of_every_channel) {
   check_layer("[avgpool]", {{1, 3, 1, 7}}, reference);
   check_layer("[avgpool]", {{3, 20, 4, 1}}, reference);
   check_layer("[avgpool]", {{2, 10, 1, 1}}, reference);
+  check_layer("[avgpool]", {{2, 76, 35, 37}}, reference);
 }
 
 TEST(avgpool, large_maps_lose_nothing) {
