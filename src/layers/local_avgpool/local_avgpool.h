@@ -22,6 +22,7 @@ class LocalAvgpool : public Layer {
  public:
   static std::unique_ptr<LocalAvgpool> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const LocalAvgpool& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const LocalAvgpool& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   const PoolWindow& window() const { return window_; }  // every number resolved

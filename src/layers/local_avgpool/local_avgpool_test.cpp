@@ -27,6 +27,7 @@ TEST(local_avgpool, overlapping_windows) {
   check("size=3\nstride=1", {2, 20, 5, 6});
   check("size=3\nstride=2\npadding=4", {1, 10, 6, 7});
   check("size=5\nstride_x=3\nstride_y=1", {1, 8, 7, 9});
+  check("size=9\nstride=2", {2, 12, 7, 11});
 }
 
 TEST(local_avgpool, gaps) {
