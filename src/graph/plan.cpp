@@ -119,7 +119,7 @@ void Plan::Impl::describe_tensors() {
   for (const auto& layer : layers) operations.push_back(layer->forward_flops(net.source_shapes(layer->index(), input_shape, shapes)));
   input_desc = device.activation(input_shape, false);
   if (device.kind() == DeviceKind::cpu && layers[0]->reads_plain(input_shape)) input_desc = {input_shape, 1};
-  slices = place_slices(net, shapes, {options.training, options.slices, device.slice_channels()}, wiring);
+  slices = place_slices(net, shapes, {options.training, options.slices, device.slice_channels(), input_desc.channels_last}, wiring);
   for (int i = 0; i < layer_count; ++i) {
     const Layer& layer = *layers[static_cast<size_t>(i)];
     if (layer.is_view()) {

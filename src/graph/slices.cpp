@@ -65,11 +65,19 @@ class Placer {
   bool fits(int source, int concatenation, int channel, bool last) const {
     const std::vector<int>& readers = readers_[static_cast<size_t>(source)];
     const bool whole_blocks = channel % options_.block == 0 && (last || shape(source).c % options_.block == 0);
-    return !placed(source) && whole_blocks && !layer(source).writes_plain() && std::ranges::count(readers, concatenation) == 1;
+    return !placed(source) && whole_blocks && !layer(source).writes_plain() && std::ranges::count(readers, concatenation) == 1 &&
+           (!options_.channels_last || wide(source) == wide(concatenation));
   }
 
+  // A loss reads it.
+  bool wide(int i) const {
+    return std::ranges::any_of(readers_[static_cast<size_t>(i)], [this](int r) { return layer(r).writes_plain(); });
+  }
+  // Its tensor has no gaps wherever it lies.
+  bool dense_anywhere(int i) const { return shape(i).n == 1 && !options_.channels_last; }
+
   bool output_fits(int source) const {
-    if (shape(source).n == 1) return true;
+    if (dense_anywhere(source)) return true;
     if (!options_.training || !wiring_.backward[static_cast<size_t>(source)] || !layer(source).writes_slices()) return false;
     return std::ranges::all_of(readers_[static_cast<size_t>(source)], [this](int r) { return layer(r).reads_slices(); });
   }
@@ -79,12 +87,12 @@ class Placer {
     if (!options_.training || !wiring_.backward[static_cast<size_t>(source)] || !wiring_.backward[static_cast<size_t>(concatenation)]) return false;
     const std::vector<int>& readers = readers_[static_cast<size_t>(source)];
     if (std::ranges::max(readers) != concatenation) return false;
-    if (shape(source).n == 1) return true;
+    if (dense_anywhere(source)) return true;
     return layer(source).writes_slices() && std::ranges::all_of(readers, [this](int r) { return layer(r).adds_to_slices(); });
   }
 
   void lie_in_source(int i) {
-    if (layer(i).is_view() || placed(i) || shape(i).n != 1) return;
+    if (layer(i).is_view() || placed(i) || !dense_anywhere(i)) return;
     const int source = wiring_.sources[static_cast<size_t>(i)][0], root = wiring_.root_of(source);
     if (root == kNetworkInput || layer(root).writes_plain()) return;
     const int channel = layer(i).slice_of_source(shape(root));

@@ -17,6 +17,9 @@ struct SliceOptions {
   bool training = false;
   bool enabled = true;   // false: every layer at home
   int block = 16;        // of the channels
+  // How the device stores tensors (TensorDesc). Then the pixels of a slice lie apart, and one image alone is no dense tensor either; and what a loss
+  // reads may be stored wider than the rest, so that neither can lie in the other.
+  bool channels_last = false;
 };
 
 // Per layer. A gradient may be a slice where the output is not: convolutions add to one, but cannot read one.

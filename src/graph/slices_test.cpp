@@ -32,9 +32,10 @@ std::string net_text(int width) {
          + "[yolo]\nmask=0,1\nanchors=4,5, 9,8\nclasses=2\nnum=2\nmax=10\n";       // 12
 }
 
-Slices place(const Network& network, int images, bool training, Wiring& w) {
+Slices place(const Network& network, int images, bool training, Wiring& w, bool channels_last = false) {
   w = wire(network, training, 0);
-  return place_slices(network, network.output_shapes(network.input(images)), {.training = training, .enabled = true, .block = 16}, w);
+  const SliceOptions options{.training = training, .enabled = true, .block = channels_last ? 8 : 16, .channels_last = channels_last};
+  return place_slices(network, network.output_shapes(network.input(images)), options, w);
 }
 
 void expect_slice(const Slice& slice, int home, int channel) {
@@ -68,6 +69,35 @@ TEST(slices, one_image_is_dense_anywhere) {
   expect_slice(s.outputs[1], 10, 48);      // half of 0
   expect_slice(s.outputs[5], 10, 64);
   EXPECT_EQ(place(Network::from_text(net_text(20)), 1, false, w).outputs[5].home, 5);  // would start inside a channel block
+}
+
+// On a GPU a slice's pixels lie apart whatever the number of images, so that one is like several.
+TEST(slices, one_image_is_not_dense_channels_last) {
+  const Network network = Network::from_text(net_text(32));
+  Wiring one, two;
+  const Slices s = place(network, 1, true, one, true), several = place(network, 2, true, two, true);
+  for (size_t i = 0; i < s.outputs.size(); ++i) {
+    expect_slice(s.outputs[i], several.outputs[i].home, several.outputs[i].channel);
+    expect_slice(s.gradients[i], several.gradients[i].home, several.gradients[i].channel);
+    EXPECT_EQ(one.dx[i], two.dx[i]);
+  }
+  expect_slice(s.outputs[3], 4, 0);
+  expect_slice(s.outputs[2], 2, 0);    // a convolution reads it
+  expect_slice(s.outputs[6], 6, 0);    // the maxpool reads it
+  const Slices inference = place(network, 1, false, one, true);
+  for (int i = 0; i < static_cast<int>(inference.outputs.size()); ++i) expect_slice(inference.outputs[static_cast<size_t>(i)], i, 0);
+}
+
+// What a loss reads is wider on a GPU than what goes into it.
+TEST(slices, what_a_loss_reads_takes_in_nothing_channels_last) {
+  const std::string conv = "[convolutional]\nbatch_normalize=1\nsize=1\nactivation=leaky\nfilters=";
+  const Network network = Network::from_text("[net]\nbatch=2\nwidth=16\nheight=16\nchannels=3\n" + conv + "8\n" + conv + "6\n[route]\nlayers=-2,-1\n" +
+                                             "[yolo]\nmask=0,1\nanchors=4,5, 9,8\nclasses=2\nnum=2\nmax=10\n");
+  Wiring w;
+  const Slices wide = place(network, 2, true, w, true);
+  expect_slice(wide.outputs[0], 0, 0);
+  expect_slice(wide.gradients[1], 1, 0);
+  EXPECT_EQ(w.dx[2], (std::vector<Write>{Write::overwrite, Write::overwrite}));
 }
 
 struct Result {

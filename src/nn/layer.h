@@ -73,7 +73,7 @@ class Layer {
   virtual bool is_concatenation() const { return false; }
   virtual int slice_of_source(const Shape& /*in*/) const { return -1; }
   // In such a place images lie further apart than they are long. Layers whose training kernel goes by the image_stride() of the tensors in Io say
-  // so: for y and dy; for x; for dx where it accumulates. One image alone is dense anywhere.
+  // so: for y and dy; for x; for dx where it accumulates. One image alone is dense anywhere in channel blocks; channels-last, pixels lie apart too.
   virtual bool writes_slices() const { return false; }
   virtual bool reads_slices() const { return false; }
   virtual bool adds_to_slices() const { return reads_slices(); }
