@@ -5,16 +5,8 @@
 
 namespace dn::cuda {
 
-struct EightPlace {
-  size_t pixel = 0;
-  int channel = 0;   // the first of the eight
-};
-
 // Of item i in [0, v.eights()): neighbouring items are neighbours in memory.
-DN_HD inline EightPlace eight_place(const View& v, size_t i) {
-  const size_t groups = static_cast<size_t>(v.groups());
-  return {i / groups, static_cast<int>(i % groups) * kEight};
-}
+DN_HD inline EightPlace eight_place(const View& v, size_t i) { return eight_place(i, v.groups()); }
 
 DN_HD inline size_t plane_of(const View& v) { return static_cast<size_t>(v.h) * static_cast<size_t>(v.w); }
 
