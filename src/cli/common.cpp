@@ -62,11 +62,9 @@ constexpr int kMostGpus = 1024;
 int first_of_gpus(const Arguments& arguments) {
   const std::string list = arguments.text("gpus");
   std::vector<int64_t> gpus;
-  for (const std::string_view word : split(list, ',')) {
-    const auto number = parse_integer(trim(word));
-    if (!number || *number < 0 || *number > kMostGpus) fail("option -gpus = ", list, ": expected numbers of GPUs from 0 on, such as 0,1");
-    gpus.push_back(*number);
-  }
+  for (const std::string_view word : split(list, ',')) gpus.push_back(parse_integer(trim(word)).value_or(-1));
+  if (gpus.empty() || !std::ranges::all_of(gpus, [](int64_t gpu) { return gpu >= 0 && gpu <= kMostGpus; }))
+    fail("option -gpus = ", list, ": expected numbers of GPUs from 0 on, such as 0,1");
   if (gpus.size() > 1) log::warn(concat("-gpus ", list, ": one GPU computes at a time; it is the first, ", gpus.front()));
   return static_cast<int>(gpus.front());
 }

@@ -16,10 +16,13 @@ int Trainer::mini_batch() const { return mini_batch_at(network_.spec(), resizer_
 
 Plan& Trainer::plan() { return plans_.training(resizer_.at(iteration_), mini_batch(), network_.frozen(iteration_)); }
 
-// Memory is taken before hours have gone by: by the plan of the first iteration, in a fresh run of the largest input; before it, where layers thaw in the
-// course of the run, the plan that trains them all is made, to see that it fits.
+// Memory is taken before hours have gone by: by the plan of the first iteration. Before it, to see that they fit, the plan of the largest input is planned,
+// where that is not the first one's, and the plan that trains all layers is made, where some thaw in the course of the run.
 void Trainer::take_plans() {
   const Frozen last = network_.frozen(network_.spec().max_batches);
+  const bool limited = options_.memory > 0 || free_device_memory(*device_);
+  if (const NetSize most = resizer_.largest(); limited && resizer_.at(iteration_) != most)   // a run that goes on
+    make_training_plan(network_, *device_, {most, mini_batch_at(network_.spec(), most, most), last, options_.memory, options_.auto_subdivisions, true});
   if (last != network_.frozen(iteration_)) {
     largest_ = plans_.training(resizer_.at(iteration_), mini_batch(), last).report();
     plans_.clear();
