@@ -15,6 +15,7 @@
 
 #include "base/rng.h"
 #include "device/cpu/device.h"
+#include "device/cuda/device.h"
 #include "graph/network.h"
 #include "image/truth.h"
 
@@ -22,18 +23,26 @@ namespace dn::bench {
 
 struct Arguments {
   std::string cfg;
-  int batch = 0, threads = 0, runs = 10;
+  int batch = 0, threads = 0, runs = 10, width = 0, height = 0;   // 0: the cfg's
+  int gpu = -1;        // -1: the CPU
+  cuda::Precision precision = cuda::Precision::bf16;
   bool json = false, profile = false;
   size_t budget = 0;   // of a training plan's arena; 0: everything is kept
   cpu::ConvAlgorithm convolution = cpu::ConvAlgorithm::automatic;
 };
+
+inline cuda::Precision precision_of(std::string_view name) {
+  for (const cuda::Precision p : {cuda::Precision::fp32, cuda::Precision::tf32, cuda::Precision::bf16, cuda::Precision::fp16})
+    if (cuda::precision_name(p) == name) return p;
+  fail("--precision ", name, ": expected fp32, tf32, bf16 or fp16");
+}
 
 inline Arguments parse_arguments(int argc, char** argv, int batch) {
   Arguments a;
   a.batch = batch;
   const auto number = [&](int& i) {
     const auto value = i + 1 < argc ? parse_integer(argv[i + 1]) : std::nullopt;
-    if (!value || *value < 1 || *value > 4096) fail(argv[i], ": expected a number from 1 to 4096");
+    if (!value || *value < 0 || *value > 4096) fail(argv[i], ": expected a number from 0 to 4096");
     ++i;
     return static_cast<int>(*value);
   };
@@ -45,6 +54,14 @@ inline Arguments parse_arguments(int argc, char** argv, int batch) {
       a.threads = number(i);
     else if (word == "--runs")
       a.runs = number(i);
+    else if (word == "--width")
+      a.width = number(i);
+    else if (word == "--height")
+      a.height = number(i);
+    else if (word == "--gpu")
+      a.gpu = number(i);
+    else if (word == "--precision" && i + 1 < argc)
+      a.precision = precision_of(argv[++i]);
     else if (const auto bytes = word == "--budget" && i + 1 < argc ? parse_bytes(argv[i + 1]) : std::nullopt)
       a.budget = *bytes, ++i;
     else if (word == "--json")
@@ -56,7 +73,7 @@ inline Arguments parse_arguments(int argc, char** argv, int batch) {
     else if (!word.starts_with("-") && a.cfg.empty())
       a.cfg = word;
     else
-      fail("unknown argument ", word, "; expected CFG [--batch N] [--threads N] [--runs N] [--json] [--profile] [--direct] [--budget SIZE]");
+      fail("unknown argument ", word, "; expected CFG [--batch N] [--threads N] [--runs N] [--width N] [--height N] [--gpu N] [--precision P] [--json] [--profile] [--direct] [--budget SIZE]");
   }
   return a;
 }
@@ -103,6 +120,17 @@ inline std::vector<std::vector<TruthBox>> random_truth(int images) {
                           0});
   }
   return truth;
+}
+
+// The GPU that was asked for, else the CPU.
+inline std::unique_ptr<Device> open_device(const Arguments& a) {
+  if (a.gpu < 0) return std::make_unique<cpu::Device>(cpu::DeviceOptions{.threads = a.threads, .convolution = a.convolution});
+  cuda::DeviceOptions options;
+  options.gpu = a.gpu;
+  options.precision = a.precision;
+  options.convolutions.measure = true;
+  options.threads = a.threads;
+  return std::make_unique<cuda::Device>(options);
 }
 
 inline double peak_rss_mib() {

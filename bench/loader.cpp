@@ -119,8 +119,9 @@ void stages(bool json, const Dataset& dataset, double seconds) {
   stage(json, "crop + resize + flip + HSV + pack", seconds, [&](int i) { sample_image(images[pick(i)], distorted, planar(out.data(), kSide, kSide)); });
 }
 
-double loader_rate(const Dataset& dataset, int threads, double seconds, Mix mix, int blur, int noise) {
+double loader_rate(const Dataset& dataset, int threads, double seconds, Mix mix, int blur, int noise, bool recipes) {
   LoaderOptions options;
+  options.recipes = recipes;
   options.threads = threads;
   options.sample.batch = kBatch;
   options.sample.classes = 3;
@@ -142,14 +143,16 @@ int main(int argc, char** argv) {
     const Folder folder;
     const Dataset dataset(make_images(folder.path));
     stages(arguments.json, dataset, .5);
-    const auto loader = [&](const char* name, Mix mix, int blur, int noise) {
-      show(arguments.json, name, "images/s", loader_rate(dataset, threads, arguments.runs, mix, blur, noise), threads);
+    const auto loader = [&](const char* name, Mix mix, int blur, int noise, bool recipes = false) {
+      show(arguments.json, name, "images/s", loader_rate(dataset, threads, arguments.runs, mix, blur, noise, recipes), threads);
     };
     loader("loader with jitter, flip and HSV", Mix::none, 0, 0);
     loader("the same with mosaic", Mix::mosaic, 0, 0);
     loader("the same with mixup", Mix::mixup, 0, 0);
     loader("the same with blur 9", Mix::none, 9, 0);
     loader("the same with noise", Mix::none, 0, 10);
+    loader("decoding only, for a device that draws", Mix::none, 0, 10, true);
+    loader("the same with mosaic", Mix::mosaic, 0, 10, true);
   } catch (const Error& error) {
     std::cerr << "error: " << error.what() << '\n';
     return 2;

@@ -1,8 +1,11 @@
 // One training step of a cfg: forward, loss, backward, update, on random images with a few random boxes.
 //
-//   bench_step CFG [--batch N] [--threads N] [--runs N] [--profile] [--json] [--budget SIZE]
+//   bench_step CFG [--batch N] [--threads N] [--runs N] [--width N] [--height N] [--gpu N] [--precision P] [--profile] [--json] [--budget SIZE]
+//
+// On a GPU the images are there already, and are put into the network's input at every step, as the images of a run are.
 #include "bench/common.h"
 #include "graph/plan.h"
+#include "nn/cuda/layout.h"
 #include "train/memory_estimate.h"
 #include "train/optimizer.h"
 
@@ -24,26 +27,49 @@ void print_profile(const Network& network, const Plan& plan, const std::vector<S
   std::cerr << concat("sum\tforward ", fixed(forward * 1e3 / runs, 1), " ms, backward ", fixed(backward * 1e3 / runs, 1), " ms\n");
 }
 
+// The same images at every step.
+class InputImages {
+ public:
+  InputImages(Plan& plan, Device& device, const std::vector<float>& images) : plan_(plan), images_(images) {
+    if (device.kind() != DeviceKind::cuda) return;
+    gpu_ = static_cast<cuda::Device*>(&device);
+    there_ = device.allocate(images.size() * sizeof(float));
+    gpu_->stream().to_device(there_->data(), images.data(), there_->bytes());
+  }
+  void operator()() const {
+    if (!gpu_) return plan_.set_input(images_.data());
+    plan_.fill_input([&](const Tensor& to) { cuda::planar_to_channels_last(gpu_->stream(), reinterpret_cast<const float*>(there_->data()), to); });
+  }
+
+ private:
+  Plan& plan_;
+  const std::vector<float>& images_;
+  cuda::Device* gpu_ = nullptr;
+  std::unique_ptr<DeviceMemory> there_;
+};
+
 void run(const Arguments& a) {
   Network network = Network::from_cfg(a.cfg);
   random_weights(network);
-  cpu::Device device({.threads = a.threads, .convolution = a.convolution});
-  Plan plan(network, device, network.input(a.batch), {.training = true, .segments = a.budget > 0 ? kAutomatic : 0, .budget = a.budget});
-  Optimizer optimizer(network.params(), {.momentum = .9, .decay = 5e-4, .batch = a.batch, .layers = {}, .threads = device.threads()});
+  const std::unique_ptr<Device> opened = open_device(a);
+  Device& device = *opened;
+  const Shape input = network.input(a.batch, a.width > 0 ? a.width : network.spec().width, a.height > 0 ? a.height : network.spec().height);
+  Plan plan(network, device, input, {.training = true, .segments = a.budget > 0 ? kAutomatic : 0, .budget = a.budget, .timed = a.profile});
+  Optimizer optimizer(network.params(), {.momentum = .9, .decay = 5e-4, .batch = a.batch, .layers = {}, .threads = device.threads()}, &device);
   const std::vector<float> images = random_images(plan.input_shape());
   const auto truth = random_truth(a.batch);
   Pass pass{.training = true};
   pass.truth = truth;
-  plan.set_input(images.data());
+  const InputImages set_images(plan, device, images);
   double update_ms = 0;
   std::vector<StepTime> first;
   const Timing timing = time_runs(a.runs, [&] {
     optimizer.begin_batch();
+    set_images();
     plan.forward(pass);
     plan.backward(pass);
     const auto start = std::chrono::steady_clock::now();
-    optimizer.update(1e-6);
-    network.params().touch();
+    optimizer.update(1e-6);   // waits for the device
     update_ms += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count() / (a.runs + 1);
     if (first.empty()) first = plan.times();
   });
@@ -54,7 +80,7 @@ void run(const Arguments& a) {
   if (a.json)
     std::cout << nlohmann::json{{"ms_median", timing.median}, {"ms_min", timing.min}, {"ms_max", timing.max}, {"ms_update", update_ms},
                                 {"batch", a.batch}, {"peak_rss_mib", peak_rss_mib()}, {"arena_mib", static_cast<double>(report.arena_bytes) / (1 << 20)},
-                                {"predicted_mib", static_cast<double>(estimate.total()) / (1 << 20)}, {"reorders", report.reorders}, {"version", DN_VERSION}}
+                                {"predicted_mib", static_cast<double>(estimate.total()) / (1 << 20)}, {"reorders", report.reorders}, {"device", device.description()}, {"version", DN_VERSION}}
               << std::endl;
   else
     std::cout << concat(a.cfg, " training step, batch ", a.batch, ": ", fixed(timing.median, 1), " ms (", fixed(timing.min, 1), "..", fixed(timing.max, 1),

@@ -85,6 +85,9 @@ class CheckFloors(unittest.TestCase):
         self.expect("src/config/keys.h", "#include <cairo/cairo.h>\n", "Cairo")
         self.expect("src/config/keys.h", "#include <stb/stb_image.h>\n", "codecs")
         self.expect("src/config/keys.h", "#include <turbojpeg.h>\n", "codecs")
+        for header in ["cuda_runtime_api.h", "cuda.h", "cudnn.h", "cublasLt.h"]:
+            self.expect("src/device/cpu/device.h", f"#include <{header}>\n", "CUDA")
+            self.assertEqual(self.run_on({"src/device/cuda/stream_driver.cpp": f"#include <{header}>\n"}).errors, [])
         self.expect("src/device/cpu/device.h", "#include <omp.h>\n", "OpenMP")
         self.expect("src/device/cpu/device.h", "  #pragma omp simd\n", "OpenMP pragma")
         self.expect("src/graph/plan.h", "#include <gtest/gtest.h>\n", "GoogleTest")

@@ -8,6 +8,7 @@
 #include "graph/plan.h"
 #include "layers/registry.h"
 #include "tests/harness/check_layer.h"
+#include "tests/harness/gpu.h"
 #include "tests/npy.h"
 #include "train/weights_file.h"
 
@@ -52,14 +53,14 @@ const RecordedDefect* defect(std::string_view name, int layer, int channel, int 
 
 class golden_forward : public ::testing::TestWithParam<std::string> {};
 
-TEST_P(golden_forward, every_layer) {
-  if (GetParam() == "absent") GTEST_SKIP() << "no folder of reference outputs";
-  const fs::path folder = fs::path(testing::golden_folder()) / "forward" / GetParam();
+// name: of the case; tolerance: of a layer's largest entry.
+void expect_recorded_outputs(const std::string& name, Device& device, double tolerance) {
+  if (name == "absent") GTEST_SKIP() << "no folder of reference outputs";
+  const fs::path folder = fs::path(testing::golden_folder()) / "forward" / name;
   if (const std::string reason = not_built(folder / "net.cfg"); !reason.empty()) GTEST_SKIP() << reason;
   Network network = Network::from_cfg(folder / "net.cfg");
   load_weights(network, folder / "net.weights");
   const testing::Npy input = testing::read_npy(folder / "input.npy");
-  cpu::Device device;
   Plan plan(network, device, network.input(1), {.keep_outputs = true});
   plan.set_input(input.data.data());
   plan.forward({});
@@ -77,13 +78,23 @@ TEST_P(golden_forward, every_layer) {
     for (int c = 0; c < s.c; ++c)
       for (int y = 0; y < s.h; ++y)
         for (int x = 0; x < s.w; ++x, ++at) {
-          if (const RecordedDefect* known = defect(GetParam(), layer->index(), c, x)) {
-            RecordProperty(concat("left_out_of_layer_", layer->index()), std::string(known->why));
+          if (const RecordedDefect* known = defect(name, layer->index(), c, x)) {
+            ::testing::Test::RecordProperty(concat("left_out_of_layer_", layer->index()), std::string(known->why));
             continue;
           }
-          ASSERT_NEAR(expected.data[at], got.at(0, c, y, x), 1e-5 * largest) << layer->where() << " [" << c << "," << y << "," << x << "]";
+          ASSERT_NEAR(expected.data[at], got.at(0, c, y, x), tolerance * largest) << layer->where() << " [" << c << "," << y << "," << x << "]";
         }
   }
+}
+
+TEST_P(golden_forward, every_layer) {
+  cpu::Device device;
+  expect_recorded_outputs(GetParam(), device, 1e-5);
+}
+
+TEST_P(golden_forward, every_layer_on_a_gpu) {
+  cuda::Device device(testing::gpu_options(cuda::Precision::fp32));
+  expect_recorded_outputs(GetParam(), device, 2e-5);
 }
 
 INSTANTIATE_TEST_SUITE_P(reference, golden_forward, ::testing::ValuesIn(cases()), [](const auto& test) { return test.param; });

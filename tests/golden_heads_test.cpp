@@ -15,6 +15,9 @@
 #include "nn/activation.h"
 #include "nn/head_kernel.h"
 #include "tests/harness/check_layer.h"
+#include "tests/harness/gpu.h"
+#include "tests/harness/head_step.h"
+#include "tests/harness/tensors.h"
 #include "tests/npy.h"
 #include "train/weights_file.h"
 
@@ -101,24 +104,9 @@ void expect_close(const float* got, const std::vector<float>& expected, double r
     }
 }
 
-// -dx of the head alone for this input, plain. (In the plan the layer before may have overwritten it by now.)
-std::vector<float> head_gradient(const Network& network, cpu::Device& device, const Tensor& x, const Shape& input, const Pass& pass) {
-  const Layer& head = head_of(network);
-  KernelArgs args{.x = {x.desc}, .y = {x.desc.shape, 1}, .network_input = input, .training = true, .backward = true, .dx = {Write::overwrite}};
-  const auto kernel = testing::compile_layer(head, device, args);
-  std::vector<float> y(args.y.count()), dx(x.desc.count(), NAN), saved(kernel->needs().saved.at(0) / sizeof(float)), delta;
-  const Tensor inputs[] = {x}, gradients[] = {{x.desc, dx.data()}};
-  std::byte* const kept[] = {reinterpret_cast<std::byte*>(saved.data())};
-  LossReport loss;
-  Io io{.x = inputs, .dx = gradients, .y = {args.y, y.data()}, .saved = kept, .loss = &loss};
-  kernel->forward(io, pass);
-  kernel->backward(io, pass);
-  const Shape& s = x.desc.shape;
-  for (int n = 0; n < s.n; ++n)
-    for (int c = 0; c < s.c; ++c)
-      for (int row = 0; row < s.h; ++row)
-        for (int column = 0; column < s.w; ++column) delta.push_back(-gradients[0].at(n, c, row, column));
-  return delta;
+std::vector<float> negative(std::vector<float> values) {
+  for (float& v : values) v = -v;
+  return values;
 }
 
 class GoldenHeadLoss : public ::testing::TestWithParam<const char*> {};
@@ -178,28 +166,47 @@ TEST_P(GoldenHeadLoss, on_the_reference_output) {
   EXPECT_NEAR(loss.cost, cost, 1e-6 * cost);
 }
 
-TEST_P(GoldenHeadLoss, of_the_whole_network) {
-  const fs::path folder = case_folder("head_train", GetParam());
-  if (folder.empty()) GTEST_SKIP() << "golden files are not here";
+namespace {
+
+// The network's training step on a device, and the head's alone. (The head's gradient: in the plan the layer before may have overwritten it by now.)
+void check_network(const fs::path& folder, Device& device, testing::HeadStep (*head_step)(const Layer&, const testing::HeadCase&)) {
   Network network = Network::from_cfg(folder / "net.cfg");
   load_weights(network, folder / "net.weights");
   const Npy input = read_npy(folder / "input.npy"), expected = read_npy(folder / "head_delta.npy");
   const Npy output = recorded_output(head_of(network), folder / "head_output.npy");
   const auto truths = read_truths(folder / "truth.npy");
   const int head = static_cast<int>(network.layers().size()) - 1;
+  const Shape shape = network.input(input.dim(0));
+  Plan plan(network, device, shape, {.training = true, .keep_outputs = true});
+  plan.set_input(input.data.data());
+  Pass pass;
+  pass.training = true;
+  pass.truth = truths;
+  plan.forward(pass);
+  expect_close(plan.output(head).data, output.data, 2e-5, "output");
+  const Tensor above = plan.output(head - 1);
+  const testing::HeadCase alone{.shape = above.desc.shape, .network = shape, .x = testing::unpack<float>(above), .truths = truths};
+  expect_close(negative(head_step(head_of(network), alone).dx).data(), expected.data, 1e-4, "delta");
+  const double cost = read_cost(folder / "loss.json");
+  EXPECT_NEAR(plan.loss(head).cost, cost, 1e-5 * cost);
+}
+
+}  // namespace
+
+TEST_P(GoldenHeadLoss, of_the_whole_network) {
+  const fs::path folder = case_folder("head_train", GetParam());
+  if (folder.empty()) GTEST_SKIP() << "golden files are not here";
   for (const int threads : {1, 2}) {
     cpu::Device device({.threads = threads});
-    Plan plan(network, device, network.input(input.dim(0)), {.training = true, .keep_outputs = true});
-    plan.set_input(input.data.data());
-    Pass pass;
-    pass.training = true;
-    pass.truth = truths;
-    plan.forward(pass);
-    expect_close(plan.output(head).data, output.data, 2e-5, "output");
-    expect_close(head_gradient(network, device, plan.output(head - 1), network.input(input.dim(0)), pass).data(), expected.data, 1e-4, "delta");
-    const double cost = read_cost(folder / "loss.json");
-    EXPECT_NEAR(plan.loss(head).cost, cost, 1e-5 * cost);
+    check_network(folder, device, [](const Layer& layer, const testing::HeadCase& c) { return testing::head_step_on_host(layer, c); });
   }
+}
+
+TEST_P(GoldenHeadLoss, of_the_whole_network_on_a_gpu) {
+  const fs::path folder = case_folder("head_train", GetParam());
+  if (folder.empty()) GTEST_SKIP() << "golden files are not here";
+  cuda::Device device(testing::gpu_options(cuda::Precision::fp32));
+  check_network(folder, device, testing::head_step_on_gpu);
 }
 
 TEST_P(GoldenHeadBoxes, of_the_whole_network) {

@@ -52,14 +52,10 @@ void Loader::work() {
     if (stop_) return;
     const int k = slot->taken++;
     ++slot->running;
-    Batch& batch = slot->batch;
-    const size_t per_image = static_cast<size_t>(batch.channels) * static_cast<size_t>(batch.height) * static_cast<size_t>(batch.width);
-    float* pixels = batch.pixels.data() + static_cast<size_t>(k) * per_image;
-    std::vector<TruthBox>& truth = batch.truth[static_cast<size_t>(k)];
     std::exception_ptr error;
     lock.unlock();
     try {
-      maker_.make(batch.iteration, options_.first + k, batch.width, batch.height, pixels, truth);
+      make(*slot, k);
     } catch (...) {
       error = std::current_exception();
     }
@@ -68,6 +64,16 @@ void Loader::work() {
     if (error && !slot->error) slot->error = error;
     if (slot->running == 0) finished_.notify_all();
   }
+}
+
+void Loader::make(Slot& slot, int k) {
+  Batch& batch = slot.batch;
+  const int index = options_.first + k;
+  const size_t at = static_cast<size_t>(k);
+  if (options_.recipes)
+    return maker_.describe(batch.iteration, index, batch.width, batch.height, slot.store, batch.recipes[at], batch.truth[at]);
+  const size_t per_image = static_cast<size_t>(batch.channels) * static_cast<size_t>(batch.height) * static_cast<size_t>(batch.width);
+  maker_.make(batch.iteration, index, batch.width, batch.height, batch.pixels.data() + at * per_image, batch.truth[at]);
 }
 
 void Loader::drop(Slot& slot, Lock& lock) {
@@ -85,8 +91,13 @@ Loader::Slot& Loader::schedule(uint64_t iteration, int width, int height) {
   }
   ensure(free != nullptr, "a free slot for a batch");
   const int channels = options_.sample.channels;
-  free->batch.pixels.reserve(
-      checked_product({static_cast<size_t>(images_), static_cast<size_t>(channels), static_cast<size_t>(height), static_cast<size_t>(width)}));
+  if (options_.recipes) {
+    free->batch.recipes.assign(static_cast<size_t>(images_), {});
+    free->store.begin(options_.memory);
+  } else {
+    free->batch.pixels.reserve(
+        checked_product({static_cast<size_t>(images_), static_cast<size_t>(channels), static_cast<size_t>(height), static_cast<size_t>(width)}));
+  }
   free->batch.iteration = iteration;
   free->batch.images = images_;
   free->batch.channels = channels;

@@ -20,13 +20,16 @@ struct LoaderOptions {
   SampleOptions sample;
   int threads = 1;
   int prefetch = 1;          // batches ahead; 0: none, everything is loaded while next() waits
+  bool recipes = false;      // samples are not drawn: Batch::recipes and their 8-bit pixels, for a device that draws them itself
+  HostMemory memory = plain_memory;  // for these pixels; called by next() only
   int first = 0, count = 0;  // the part of each batch that this rank loads: images [first, first + count); count 0: from first to the end
 };
 
 struct Batch {
   uint64_t iteration = 0;
   int images = 0, channels = 0, height = 0, width = 0;
-  PixelFloats pixels;                      // [images,channels,height,width], 0..1, RGB, dense
+  PixelFloats pixels;                      // [images,channels,height,width], 0..1, RGB, dense; none with LoaderOptions::recipes
+  std::vector<SampleRecipe> recipes;         // per image, with LoaderOptions::recipes; their pixels stay until the next call of next()
   std::vector<std::vector<TruthBox>> truth;  // per image, relative to the network's input
   double wait_seconds = 0;                   // how long next() kept its caller waiting
 };
@@ -49,6 +52,7 @@ class Loader {
     int taken = 0, running = 0;  // images handed to threads so far; being worked on now
     std::exception_ptr error;
     Batch batch;
+    PixelStore store;  // of batch.recipes
     bool wants(uint64_t iteration, int width, int height) const {
       return scheduled && batch.iteration == iteration && batch.width == width && batch.height == height;
     }
@@ -56,6 +60,7 @@ class Loader {
   using Lock = std::unique_lock<std::mutex>;
 
   void work();
+  void make(Slot& slot, int k);
   Slot* pending();  // the earliest batch with images to make
   bool done(const Slot& slot) const { return slot.running == 0 && (slot.error || slot.taken == slot.batch.images); }
   void drop(Slot& slot, Lock& lock);

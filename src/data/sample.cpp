@@ -7,9 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "data/labels.h"
-#include "image/blur.h"
 #include "image/decode.h"
-#include "image/noise.h"
 
 namespace dn {
 namespace {
@@ -62,6 +60,22 @@ SampleMaker::SampleMaker(const Dataset& dataset, const SampleOptions& options)
 }
 
 void SampleMaker::make(uint64_t iteration, int index, int width, int height, float* pixels, std::vector<TruthBox>& truth) {
+  const auto draws = [&](const Picture& picture, const Image& decoded) { draw_picture(picture, decoded, options_.channels, width, height, pixels); };
+  compose(iteration, index, width, height, draws, truth);
+}
+
+void SampleMaker::describe(uint64_t iteration, int index, int width, int height, PixelStore& store, SampleRecipe& recipe,
+                           std::vector<TruthBox>& truth) {
+  recipe.clear();
+  const auto keeps = [&](Picture& picture, const Image& decoded) {
+    if (picture.empty()) return;
+    store.keep(decoded, picture);
+    recipe.push_back(std::move(picture));
+  };
+  compose(iteration, index, width, height, keeps, truth);
+}
+
+void SampleMaker::compose(uint64_t iteration, int index, int width, int height, const PictureDone& done, std::vector<TruthBox>& truth) {
   const Augmentation& how = options_.augmentation;
   Job job;
   job.iteration = iteration;
@@ -69,7 +83,7 @@ void SampleMaker::make(uint64_t iteration, int index, int width, int height, flo
   job.place = place_of(options_.layout, options_.batch, index);
   job.width = width;
   job.height = height;
-  job.pixels = pixels;
+  job.done = &done;
   truth.clear();
   const bool mixes = stream(job, job.place.pictures, kMixes).coin();
   if (!mixes || how.mix == Mix::none)
@@ -125,12 +139,9 @@ void SampleMaker::add_mosaic(Job job, std::vector<TruthBox>& truth) {
 
 void SampleMaker::add_mixup(Job job, std::vector<TruthBox>& truth) {
   add_picture(job, truth);
-  std::vector<float> other(static_cast<size_t>(options_.channels) * static_cast<size_t>(job.width) * static_cast<size_t>(job.height));
-  float* const pixels = job.pixels;
-  job.pixels = other.data();
   job.part = 1;
+  job.mixed = true;
   add_picture(job, truth);
-  for (size_t i = 0; i < other.size(); ++i) pixels[i] = (pixels[i] + other[i]) / 2;
 }
 
 void SampleMaker::add_picture(const Job& job, std::vector<TruthBox>& truth) {
@@ -152,7 +163,9 @@ void SampleMaker::add_picture(const Job& job, std::vector<TruthBox>& truth) {
 bool SampleMaker::try_image(size_t image, const Job& job, std::vector<TruthBox>& truth) {
   try {
     const std::string path = dataset_.image(image);
-    render(read_bytes(path, kMaxImageFile), path, image, job, truth);
+    Image decoded;
+    Picture picture = describe(read_bytes(path, kMaxImageFile), path, image, job, decoded, truth);
+    (*job.done)(picture, decoded);
     return true;
   } catch (const Error& error) {
     note_bad(image, error.what());
@@ -162,12 +175,13 @@ bool SampleMaker::try_image(size_t image, const Job& job, std::vector<TruthBox>&
   return false;
 }
 
-void SampleMaker::render(const std::vector<std::byte>& file, const std::string& path, size_t image, const Job& job,
-                         std::vector<TruthBox>& truth) const {
+Picture SampleMaker::describe(const std::vector<std::byte>& file, const std::string& path, size_t image, const Job& job, Image& decoded,
+                              std::vector<TruthBox>& truth) const {
   const ImageSize size = read_image_size(file, path);
   const Augmentation& how = options_.augmentation;
   const Draw draw = this->draw(job);
-  Sampling sampling;
+  Picture picture;
+  Sampling& sampling = picture.sampling;
   Window& window = sampling.window;
   window = augmented_window(how, draw, size.width, size.height, job.width, job.height);
   if (job.to_corner) window = moved_to_corner(window, job.part, draw.flip, size.width, size.height);
@@ -184,25 +198,22 @@ void SampleMaker::render(const std::vector<std::byte>& file, const std::string& 
   sampling.distortion = draw.distortion;
   sampling.outputs_x = job.width, sampling.outputs_y = job.height;
   sampling.x = tile.from_x, sampling.y = tile.from_y;
-  const Image decoded = decode_image_shrunk(file, path, options_.channels, sampling.shrink);
+  decoded = decode_image_shrunk(file, path, options_.channels, sampling.shrink);
   const bool fills = window.left < 0 || window.top < 0 || window.left + window.width > size.width || window.top + window.height > size.height;
   if (how.letter_box)
     sampling.fill.fill(kLetterboxGray * 255);
   else if (fills)
     sampling.fill = mean_colour(decoded);
   truth.insert(truth.end(), boxes.begin(), boxes.end());
-  if (tile.width == 0 || tile.height == 0) return;  // of a sample a few pixels wide
-  PlanarView view = planar(job.pixels, job.width, job.height);
-  view.data += static_cast<size_t>(tile.y) * view.row_stride + static_cast<size_t>(tile.x);
-  view.width = tile.width, view.height = tile.height;
-  sample_image(decoded, sampling, view);
-  if (blurring > 1)
-    blur(view, options_.channels, blurring / 2 * 2 + 1);
-  else if (blurring == 1)
-    blur(view, options_.channels, kBackgroundBlur, object_pixels(boxes, tile, job.width, job.height));
-  if (draw.noise)
-    add_noise(view, options_.channels, static_cast<float>(how.noise) / 255,
-              noise_key(stream(job, static_cast<uint64_t>(job.index), kNoise + static_cast<uint32_t>(job.part))));
+  picture.x = tile.x, picture.y = tile.y, picture.width = tile.width, picture.height = tile.height;
+  picture.mean = job.mixed;
+  if (blurring > 0) picture.blur = blurring > 1 ? blurring / 2 * 2 + 1 : kBackgroundBlur;
+  if (blurring == 1) picture.sharp = object_pixels(boxes, tile, job.width, job.height);
+  if (draw.noise) {
+    picture.noise = static_cast<float>(how.noise) / 255;
+    picture.noise_key = noise_key(stream(job, static_cast<uint64_t>(job.index), kNoise + static_cast<uint32_t>(job.part)));
+  }
+  return picture;
 }
 
 void SampleMaker::note_bad(size_t image, const std::string& reason) {

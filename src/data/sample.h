@@ -2,7 +2,7 @@
 // set only, never on threads or on what was loaded before.
 //
 //   pictures   one; two for mixup, whose mean it is; four for a mosaic (data/mosaic.h)
-//   each       file -> window -> pixels of the part that shows -> blur -> noise; boxes with them
+//   each       file -> window, part that shows, blur, noise: a Picture (data/picture.h); boxes with them; drawn here or later by a device
 //
 // The first picture follows the epochs of Sampler, the others are drawn at random. What frames of a sequence and the two of a pair have in common is
 // said by data/batch_layout.h.
@@ -19,6 +19,7 @@
 #include "data/batch_layout.h"
 #include "data/dataset.h"
 #include "data/mosaic.h"
+#include "data/picture.h"
 
 namespace dn {
 
@@ -39,22 +40,26 @@ class SampleMaker {
   SampleMaker(const Dataset& dataset, const SampleOptions& options);
   // Writes [channels,height,width] floats in 0..1 to `pixels`. May be called from several threads.
   void make(uint64_t iteration, int index, int width, int height, float* pixels, std::vector<TruthBox>& truth);
+  // The same sample to be drawn later; its pixels are in `store`.
+  void describe(uint64_t iteration, int index, int width, int height, PixelStore& store, SampleRecipe& recipe, std::vector<TruthBox>& truth);
 
   const SampleOptions& options() const { return options_; }
   std::vector<std::string> bad_samples() const;                // "PATH: reason", in the order of the list
   int64_t substituted() const { return substituted_.load(); }  // pictures that stand for a bad one so far
 
  private:
+  using PictureDone = std::function<void(Picture&, const Image& decoded)>;
   // One of the pictures of a sample, and where it goes.
   struct Job {
     uint64_t iteration = 0;
     int index = 0, part = 0;  // of the sample in the batch, of the picture in the sample
     SamplePlace place;
     int width = 0, height = 0;  // of the sample
-    float* pixels = nullptr;    // of the sample
-    bool mosaic = false, to_corner = false;
+    const PictureDone* done = nullptr;
+    bool mosaic = false, to_corner = false, mixed = false;  // mixed: the second picture of a mixup
     MosaicCut cut;
   };
+  void compose(uint64_t iteration, int index, int width, int height, const PictureDone& done, std::vector<TruthBox>& truth);
   Rng stream(const Job& job, uint64_t number, uint32_t purpose) const;
   Draw draw(const Job& job) const;
   size_t picture(const Job& job) const;
@@ -62,7 +67,8 @@ class SampleMaker {
   void add_mosaic(Job job, std::vector<TruthBox>& truth);
   void add_mixup(Job job, std::vector<TruthBox>& truth);
   bool try_image(size_t image, const Job& job, std::vector<TruthBox>& truth);
-  void render(const std::vector<std::byte>& file, const std::string& path, size_t image, const Job& job, std::vector<TruthBox>& truth) const;
+  Picture describe(const std::vector<std::byte>& file, const std::string& path, size_t image, const Job& job, Image& decoded,
+                   std::vector<TruthBox>& truth) const;
   void note_bad(size_t image, const std::string& reason);
 
   const Dataset& dataset_;

@@ -324,6 +324,11 @@ void Plan::set_input(const float* images) {
   p.backend->load_input(images, p.output_tensor(kNetworkInput, false));
 }
 
+void Plan::fill_input(const std::function<void(const Tensor&)>& fill) {
+  ensure(impl_->life.input >= 0, "a plan that reads its caller's images is given them");
+  fill(impl_->output_tensor(kNetworkInput, false));
+}
+
 void Plan::forward(const Pass& pass) {
   Impl& p = *impl_;
   ensure(!p.options.only_planned, "such a plan does not run");

@@ -1,6 +1,7 @@
 // A Plan: one network compiled for one device, one input shape, one mode. Flat steps over planned addresses in one arena.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -75,6 +76,8 @@ class Plan {
   const Shape& input_shape() const;
   // input_shape().n planar images [C,H,W] of floats. The memory is read until the backward pass is done: it must stay as it is until then.
   void set_input(const float* images);
+  // The same where the device makes the images itself: `fill` puts the work on its stream that writes them into the tensor, as it is stored there.
+  void fill_input(const std::function<void(const Tensor&)>& fill);
   void forward(const Pass& pass);     // all steps in order
   void backward(const Pass& pass);    // all steps in reverse; training plans only
   // Of heads, their embedding layers and the last layer, and with keep_outputs of all: until the next forward, in training until backward. Readable by the host.

@@ -9,11 +9,6 @@
 
 namespace dn {
 
-// Columns [left, right) of rows [top, bottom).
-struct PixelRect {
-  int left = 0, top = 0, right = 0, bottom = 0;
-};
-
 std::vector<float> gaussian_window(int size);  // `size` odd, 1 or more
 
 // Blurs `channels` planes; what lies in one of `sharp` keeps its values. The rectangles may reach outside the view.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "image/pixel.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "image/colour.cpp"
 #include <hwy/foreach_target.h>
@@ -54,6 +56,13 @@ std::array<float, 3> mean_colour(const Image& image) {
   for (size_t c = 0; c < static_cast<size_t>(image.channels); ++c)
     mean[c] = static_cast<float>(static_cast<double>(sums[c]) / static_cast<double>(count));
   return mean;
+}
+
+PixelDistortion pixel_distortion(const Distortion& distortion) {
+  const double sixths = static_cast<double>(kHueSixths) * static_cast<double>(distortion.hue);
+  PixelDistortion out{static_cast<float>(sixths - 6 * std::floor(sixths / 6)), distortion.saturation, distortion.exposure, distortion.neutral()};
+  if (out.shift >= 6) out.shift = 0;
+  return out;
 }
 
 std::array<double, 3> distort_reference(std::array<double, 3> rgb, const Distortion& distortion) {

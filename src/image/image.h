@@ -17,6 +17,11 @@ struct Image {  // interleaved u8
   size_t row() const { return static_cast<size_t>(width) * static_cast<size_t>(channels); }
 };
 
+// Columns [left, right) of rows [top, bottom).
+struct PixelRect {
+  int left = 0, top = 0, right = 0, bottom = 0;
+};
+
 inline constexpr int kMaxImageSide = 16384;
 inline constexpr int64_t kMaxImagePixels = 100'000'000;
 

@@ -16,13 +16,6 @@
 namespace dn::noise_detail {
 
 constexpr size_t kVector = 64;  // floats: at least one vector of any instruction set
-// Multipliers of a 32-bit mixer without visible bias (Wellons, "Prospecting for hash functions").
-constexpr uint32_t kFirst = 0x7feb352du, kSecond = 0x846ca68bu;
-
-struct Keys {
-  uint32_t a = 0, b = 0;
-};
-
 }  // namespace dn::noise_detail
 #endif
 
@@ -32,13 +25,13 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V mix_bits(D d, V x) {
-  x = hn::Mul(hn::Xor(x, hn::ShiftRight<16>(x)), hn::Set(d, noise_detail::kFirst));
-  x = hn::Mul(hn::Xor(x, hn::ShiftRight<15>(x)), hn::Set(d, noise_detail::kSecond));
+  x = hn::Mul(hn::Xor(x, hn::ShiftRight<16>(x)), hn::Set(d, detail::kFirstMixer));
+  x = hn::Mul(hn::Xor(x, hn::ShiftRight<15>(x)), hn::Set(d, detail::kSecondMixer));
   return hn::Xor(x, hn::ShiftRight<16>(x));
 }
 
 // values[i] of the row that begins at number `first`; there is room for a whole vector beyond `count`.
-void add_noise_row(float* values, size_t count, uint32_t first, float deviation, noise_detail::Keys keys) {
+void add_noise_row(float* values, size_t count, uint32_t first, float deviation, NoiseKeys keys) {
   const hn::ScalableTag<float> d;
   const hn::RebindToUnsigned<decltype(d)> du;
   const hn::RebindToSigned<decltype(d)> di;
@@ -74,8 +67,6 @@ void for_rows(const PlanarView& view, int channels, const Body& body) {
       body(view.data + static_cast<size_t>(c) * view.plane_stride + static_cast<size_t>(y) * view.row_stride, number);
 }
 
-noise_detail::Keys split(uint64_t key) { return {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)}; }
-
 }  // namespace
 
 void add_noise(const PlanarView& view, int channels, float deviation, uint64_t key) {
@@ -84,22 +75,17 @@ void add_noise(const PlanarView& view, int channels, float deviation, uint64_t k
   const auto add_noise_row = HWY_DYNAMIC_DISPATCH(add_noise_row);
   for_rows(view, channels, [&](float* row, uint32_t number) {
     std::copy_n(row, width, work.begin());
-    add_noise_row(work.data(), width, number, deviation, split(key));
+    add_noise_row(work.data(), width, number, deviation, noise_keys(key));
     std::copy_n(work.begin(), width, row);
   });
 }
 
 void add_noise_reference(const PlanarView& view, int channels, float deviation, uint64_t key) {
-  const noise_detail::Keys keys = split(key);
-  const auto mix_bits = [](uint32_t x) {
-    x = (x ^ (x >> 16)) * noise_detail::kFirst;
-    x = (x ^ (x >> 15)) * noise_detail::kSecond;
-    return x ^ (x >> 16);
-  };
+  const NoiseKeys keys = noise_keys(key);
   for_rows(view, channels, [&](float* row, uint32_t number) {
     for (uint32_t x = 0; x < static_cast<uint32_t>(view.width); ++x) {
-      const uint32_t hash = mix_bits((number + x) ^ keys.a), other = mix_bits(hash + keys.b);
-      const double u1 = ((hash >> 8) + 1.0) / 16777216, u2 = (other >> 8) / 16777216.0;
+      const NoiseHash hash = noise_hash(keys, number + x);
+      const double u1 = ((hash.first >> 8) + 1.0) / 16777216, u2 = (hash.second >> 8) / 16777216.0;
       const double normal = std::sqrt(-2 * std::log(u1)) * std::cos(2 * std::numbers::pi * u2);
       row[x] = static_cast<float>(std::clamp(static_cast<double>(row[x]) + normal * static_cast<double>(deviation), 0.0, 1.0));
     }

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "image/pixel.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "image/resize.cpp"
@@ -21,23 +22,11 @@ namespace dn::resize_detail {
 
 constexpr size_t kPad = 64;  // floats after the end of work rows and tables: at least one vector of any instruction set
 
-// Where the outputs of one axis are taken from: low and low+1 mixed by weight; `outside` means the fill colour.
-struct Tap {
-  int low = 0;
-  float weight = 0;
-  bool outside = false;
-};
-
 struct Columns {
   std::vector<int32_t> first, second;  // offset in the work row of channel 0 of the left and the right neighbour
   std::vector<float> weight;
   int from = 0, to = 0;  // source columns [from, to) are needed
   bool fills = false;    // some column is outside
-};
-
-struct Colour {
-  float shift = 0, saturation = 1, exposure = 1;  // shift in sixths of the circle, 0 <= shift < 6
-  bool neutral = true;
 };
 
 }  // namespace dn::resize_detail
@@ -46,7 +35,6 @@ struct Colour {
 HWY_BEFORE_NAMESPACE();
 namespace dn::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-using resize_detail::Colour;
 using resize_detail::Columns;
 
 // out[i] = a[i] + weight (b[i] - a[i]); `out` has room for a whole vector beyond count.
@@ -71,7 +59,7 @@ void mix_rows(const uint8_t* a, const uint8_t* b, float weight, size_t count, fl
 
 // One output row of `width` pixels from the work row; planes are `plane` floats apart.
 template <int kChannels, bool kDistort>
-HWY_INLINE void emit(const float* row, const Columns& columns, const Colour& colour, size_t width, float* out, size_t plane) {
+HWY_INLINE void emit(const float* row, const Columns& columns, const PixelDistortion& colour, size_t width, float* out, size_t plane) {
   const hn::ScalableTag<float> d;
   const hn::RebindToSigned<decltype(d)> d32;
   using V = hn::Vec<decltype(d)>;
@@ -112,7 +100,7 @@ HWY_INLINE void emit(const float* row, const Columns& columns, const Colour& col
   }
 }
 
-void emit_row(const float* row, const Columns& columns, const Colour& colour, int channels, size_t width, float* out, size_t plane) {
+void emit_row(const float* row, const Columns& columns, const PixelDistortion& colour, int channels, size_t width, float* out, size_t plane) {
   if (channels == 3 && colour.neutral) return emit<3, false>(row, columns, colour, width, out, plane);
   if (channels == 3) return emit<3, true>(row, columns, colour, width, out, plane);
   if (colour.neutral) return emit<1, false>(row, columns, colour, width, out, plane);
@@ -130,39 +118,36 @@ HWY_EXPORT(emit_row);
 
 namespace {
 
-using resize_detail::Colour;
 using resize_detail::Columns;
 using resize_detail::kPad;
-using resize_detail::Tap;
 
-// Source coordinate of output i, in pixels of the image at hand. Pixel j of an image shrunk by s covers pixels s j .. s j + s-1 of the original.
-double source_coordinate(int start, int extent, int outputs, int shrink, int i) {
-  const double original = start + (outputs > 1 ? static_cast<double>(i) * (extent - 1) / (outputs - 1) : 0.0);
-  return shrink == 1 ? original : (original + 0.5) / shrink - 0.5;
+std::vector<Tap> taps_of(const SampledAxis& axis, int count) {
+  std::vector<Tap> taps;
+  for (int i = 0; i < count; ++i) taps.push_back(axis.tap(i));
+  return taps;
 }
 
-Tap tap(double at, int side) {
-  if (at < -0.5 || at >= side - 0.5) return {0, 0, true};
-  at = std::clamp(at, 0.0, static_cast<double>(side - 1));
-  const int low = std::min(static_cast<int>(at), std::max(side - 2, 0));
-  return {low, static_cast<float>(at - low), false};
+// The source pixels [from, to) of an axis that are needed.
+struct Range {
+  int from = 0, to = 0;
+};
+Range needed(const std::vector<Tap>& taps, int side) {
+  Range range{side, 0};
+  for (const Tap& t : taps) {
+    if (t.outside) continue;
+    range.from = std::min(range.from, t.low);
+    range.to = std::max(range.to, std::min(t.low + 2, side));
+  }
+  range.from = std::min(range.from, range.to);
+  return range;
 }
 
 // The work row holds `channels` floats of fill colour, then the source columns [from, to).
 Columns make_columns(const Image& image, const Sampling& sampling, int width) {
   Columns columns;
-  std::vector<Tap> taps(static_cast<size_t>(width));
-  columns.from = image.width;
-  const int outputs = sampling.outputs_x > 0 ? sampling.outputs_x : width;
-  for (int i = 0; i < width; ++i) {
-    const int source = sampling.flip ? outputs - 1 - sampling.x - i : sampling.x + i;
-    Tap& t = taps[static_cast<size_t>(i)];
-    t = tap(source_coordinate(sampling.window.left, sampling.window.width, outputs, sampling.shrink, source), image.width);
-    if (t.outside) continue;
-    columns.from = std::min(columns.from, t.low);
-    columns.to = std::max(columns.to, std::min(t.low + 2, image.width));
-  }
-  columns.from = std::min(columns.from, columns.to);
+  const std::vector<Tap> taps = taps_of(sampled_columns(image.width, sampling, width), width);
+  const Range range = needed(taps, image.width);
+  columns.from = range.from, columns.to = range.to;
   const size_t padded = taps.size() + kPad;
   columns.first.assign(padded, 0);
   columns.second.assign(padded, 0);
@@ -175,13 +160,6 @@ Columns make_columns(const Image& image, const Sampling& sampling, int width) {
     columns.weight[i] = taps[i].weight;
   }
   return columns;
-}
-
-Colour make_colour(const Distortion& distortion) {
-  const double sixths = static_cast<double>(kHueSixths) * static_cast<double>(distortion.hue);
-  Colour colour{static_cast<float>(sixths - 6 * std::floor(sixths / 6)), distortion.saturation, distortion.exposure, distortion.neutral()};
-  if (colour.shift >= 6) colour.shift = 0;
-  return colour;
 }
 
 void check(const Image& image, const Sampling& sampling, const PlanarView& to) {
@@ -201,19 +179,36 @@ PlanarView planar(float* data, int width, int height) {
   return {data, width, height, static_cast<size_t>(width), static_cast<size_t>(width) * static_cast<size_t>(height)};
 }
 
+SampledAxis sampled_columns(int image_width, const Sampling& sampling, int width) {
+  const int outputs = sampling.outputs_x > 0 ? sampling.outputs_x : width;
+  return {sampling.window.left, sampling.window.width, sampling.shrink, outputs, sampling.x, image_width, sampling.flip};
+}
+
+SampledAxis sampled_rows(int image_height, const Sampling& sampling, int height) {
+  const int outputs = sampling.outputs_y > 0 ? sampling.outputs_y : height;
+  return {sampling.window.top, sampling.window.height, sampling.shrink, outputs, sampling.y, image_height, false};
+}
+
+PixelRect sampled_part(int image_width, int image_height, const Sampling& sampling, int width, int height) {
+  const Range x = needed(taps_of(sampled_columns(image_width, sampling, width), width), image_width);
+  const Range y = needed(taps_of(sampled_rows(image_height, sampling, height), height), image_height);
+  if (x.from == x.to || y.from == y.to) return {};
+  return {x.from, y.from, x.to, y.to};
+}
+
 void sample_image(const Image& image, const Sampling& sampling, const PlanarView& to) {
   check(image, sampling, to);
   const Columns columns = make_columns(image, sampling, to.width);
-  const Colour colour = make_colour(sampling.distortion);
+  const PixelDistortion colour = pixel_distortion(sampling.distortion);
   const size_t channels = static_cast<size_t>(image.channels), count = static_cast<size_t>(columns.to - columns.from) * channels;
   const auto mix_rows = HWY_DYNAMIC_DISPATCH(mix_rows);
   const auto emit_row = HWY_DYNAMIC_DISPATCH(emit_row);
   std::vector<float> row(channels + count + kPad), filled(channels + count + kPad);
   for (size_t i = 0; i < channels + count; ++i) filled[i] = sampling.fill[i % channels];
   std::copy_n(filled.begin(), channels, row.begin());
-  const int rows = sampling.outputs_y > 0 ? sampling.outputs_y : to.height;
+  const SampledAxis rows = sampled_rows(image.height, sampling, to.height);
   for (int y = 0; y < to.height; ++y) {
-    const Tap t = tap(source_coordinate(sampling.window.top, sampling.window.height, rows, sampling.shrink, sampling.y + y), image.height);
+    const Tap t = rows.tap(y);
     const float* from = filled.data();
     if (!t.outside && count > 0) {
       const uint8_t* upper = image.pixels.data() + static_cast<size_t>(t.low) * image.row() + static_cast<size_t>(columns.from) * channels;

@@ -37,6 +37,13 @@ struct PlanarView {
 };
 PlanarView planar(float* data, int width, int height);  // dense [C,height,width]
 
+// The coordinates (image/pixel.h) of a view of this size.
+struct SampledAxis;
+SampledAxis sampled_columns(int image_width, const Sampling& sampling, int width);
+SampledAxis sampled_rows(int image_height, const Sampling& sampling, int height);
+// The pixels of the image that a view of this size is made of; empty where it shows none.
+PixelRect sampled_part(int image_width, int image_height, const Sampling& sampling, int width, int height);
+
 // Values are 0..1.
 void sample_image(const Image& image, const Sampling& sampling, const PlanarView& to);
 // The same in plain double arithmetic, for tests.

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <span>
 
+#include "base/host_device.h"
+
 namespace dn {
 
 enum class Activation {
@@ -18,17 +20,17 @@ std::string_view activation_name(Activation activation);
 
 namespace detail {
 template <class T>
-T logistic(T z) {
+DN_HD T logistic(T z) {
   return z >= 0 ? 1 / (1 + std::exp(-z)) : std::exp(z) / (1 + std::exp(z));
 }
 template <class T>
-T softplus(T z) {
+DN_HD T softplus(T z) {
   return z > 20 ? z : std::log1p(std::exp(z));
 }
 }  // namespace detail
 
 template <class T>
-T activate(Activation a, T z) {
+DN_HD T activate(Activation a, T z) {
   switch (a) {
     case Activation::linear: return z;
     case Activation::logistic: return detail::logistic(z);
@@ -59,7 +61,7 @@ T activate(Activation a, T z) {
 }
 
 template <class T>
-T activation_slope(Activation a, T z) {
+DN_HD T activation_slope(Activation a, T z) {
   switch (a) {
     case Activation::linear: return 1;
     case Activation::logistic: {

@@ -15,6 +15,9 @@
 // batches (nn/norm_history.h). Ranks that train together (Pass::group) are merged first, in their order.
 #pragma once
 
+#include <functional>
+
+#include "nn/batch_norm_channel.h"
 #include "nn/norm.h"
 
 namespace dn {
@@ -29,7 +32,7 @@ class BatchNorm : public Norm {
         activation_(activation),
         threads_(threads) {}
 
-  size_t saved_bytes() const override { return vectors_.bytes(kSavedVectors); }
+  size_t saved_bytes() const override { return vectors_.bytes(batch_norm::kSlots); }
   size_t backward_scratch_bytes() const override { return vectors_.bytes(2); }
   void collect(const Tensor& x, const NormParams& params, std::byte* saved, const Pass& pass) override;
   void apply(const Tensor& x, const NormParams& params, const std::byte* saved, const Tensor& y) const override;
@@ -38,28 +41,16 @@ class BatchNorm : public Norm {
 
  private:
   using Statistics = std::vector<Moments>;   // per channel
-  static constexpr size_t kSavedVectors = 6;
-  // Slots of `saved`: of the statistics that normalize, and, with a pool or brn, of the mini-batch; brn keeps r and d instead of a second mean.
-  enum Slot { kMean, kInvStd, kScale, kShift, kOwnMean, kOwnInvStd, kR = kOwnMean, kD = kOwnInvStd };
-  struct Bracket {   // of one channel: dx = offset + slope (x - mean) + scale dz
-    double offset = 0, slope = 0;
-  };
 
-  bool pooled() const { return spec_.scope != NormScope::minibatch; }
   Statistics gathered(const Tensor& x, const Pass& pass) const;
   Statistics pool(const Statistics& own, const NormParams& params, const Pass& pass);
-  void add_second_moments(const Statistics& own, int micro_step);
-  void use_running(const NormParams& params, std::byte* saved) const;
-  void use(const Statistics& used, const Statistics& own, const NormParams& params, std::byte* saved) const;
-  void renormalize(const Statistics& own, const NormParams& params, std::byte* saved, const Pass& pass) const;
+  void save(const std::function<batch_norm::Saved(size_t)>& of_channel, std::byte* saved) const;
+  batch_norm::Saved saved_of(size_t c, const std::byte* saved) const;
   void update_running(const Statistics& own, const Statistics& used, const NormParams& params, const Pass& pass);
-  void move_running(const Statistics& statistics, const NormParams& params, double share) const;
-  void set_running(const Statistics& statistics, const NormParams& params) const;
   void backward_constant(const Tensor& x, const Tensor& dy, const NormParams& params, const std::byte* saved, const Pass& pass, const Tensor& dx) const;
-  Bracket bracket(size_t c, double s1, double t, const std::byte* saved) const;
-  Bracket exact(size_t c, double s1, double t, const NormParams& params, const std::byte* saved, const Pass& pass);
-  double spread(const Moments& m) const { return spec_.unbiased ? m.unbiased_variance() : m.variance(); }
-  ChannelAffine affine(const std::byte* saved) const { return {vectors_.at(saved, kMean), vectors_.at(saved, kScale), vectors_.at(saved, kShift)}; }
+  ChannelAffine affine(const std::byte* saved) const {
+    return {vectors_.at(saved, batch_norm::kMean), vectors_.at(saved, batch_norm::kScale), vectors_.at(saved, batch_norm::kShift)};
+  }
 
   NormSpec spec_;
   bool constant_;
@@ -67,12 +58,8 @@ class BatchNorm : public Norm {
   Vectors vectors_;
   Activation activation_;
   int threads_;
-  Statistics pool_;                   // over the mini-batches of this batch; assigned at its first, so that nothing survives from the batch before
-  std::vector<Statistics> stored_;    // exact: the pool that each mini-batch met
-  std::vector<double> counts_;        // per channel, of the pool that normalizes this mini-batch
-  double own_count_ = 0;              // values of a channel in this mini-batch, over all ranks
-  std::vector<double> p_, q_;         // exact
-  std::vector<double> mean_, square_;   // alexeyab-cudnn: averages of means and second moments over the mini-batches so far
+  std::vector<batch_norm::Channel> state_;
+  std::vector<Statistics> stored_;   // exact: the pool that each mini-batch met
 };
 
 }  // namespace dn

@@ -81,16 +81,6 @@ void HeadKernel::hand_on(const float* delta, const Tensor& dx, int n, int block)
     for (size_t i = 0; i < plane; ++i) to[i * step + static_cast<size_t>(lane)] = 0;
 }
 
-LossReport mini_batch_report(std::span<const LossReport> images) {
-  LossReport sum;
-  for (const LossReport& image : images) sum += image;
-  const double count = static_cast<double>(std::max<size_t>(1, images.size()));
-  sum.class_loss /= count;
-  sum.iou_loss /= count;
-  sum.total_loss /= count;
-  return sum;
-}
-
 uint64_t images_seen(const Pass& pass, size_t images) {
   const uint64_t ranks = pass.group ? static_cast<uint64_t>(pass.group->size()) : 1;
   return pass.iteration * static_cast<uint64_t>(pass.micro_steps) * images * ranks;

@@ -40,7 +40,16 @@ class HeadKernel : public Kernel {
 };
 
 // Of a mini-batch, from its images: sums, the three losses per image.
-LossReport mini_batch_report(std::span<const LossReport> images);
+DN_HD inline LossReport mini_batch_report(const LossReport* images, size_t count) {
+  LossReport sum;
+  for (size_t i = 0; i < count; ++i) sum += images[i];
+  const double most = count > 1 ? static_cast<double>(count) : 1;
+  sum.class_loss /= most;
+  sum.iou_loss /= most;
+  sum.total_loss /= most;
+  return sum;
+}
+inline LossReport mini_batch_report(std::span<const LossReport> images) { return mini_batch_report(images.data(), images.size()); }
 
 // Images of this run that were trained on before the batch of this pass, when each mini-batch of each rank has `images` of them.
 uint64_t images_seen(const Pass& pass, size_t images);

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/host_device.h"
 #include "image/truth.h"
 #include "nn/param.h"
 #include "tensor/tensor.h"
@@ -51,7 +52,24 @@ struct LossReport {
   int64_t classified = 0;     // cells taught a class
   int64_t predictions = 0;    // boxes predicted
   int64_t recalled = 0;       // assignments that overlap their truth by more than half
-  LossReport& operator+=(const LossReport& other);
+  DN_HD LossReport& operator+=(const LossReport& other) {
+    cost += other.cost;
+    iou_sum += other.iou_sum;
+    assigned += other.assigned;
+    truths += other.truths;
+    rewritten += other.rewritten;
+    class_loss += other.class_loss;
+    iou_loss += other.iou_loss;
+    total_loss += other.total_loss;
+    class_sum += other.class_sum;
+    all_classes_sum += other.all_classes_sum;
+    objectness_sum += other.objectness_sum;
+    any_objectness_sum += other.any_objectness_sum;
+    classified += other.classified;
+    predictions += other.predictions;
+    recalled += other.recalled;
+    return *this;
+  }
 };
 
 class LabelRejection;

@@ -12,15 +12,6 @@ constexpr float kNoBound = std::numeric_limits<float>::infinity();
 
 void roll(double& value, double now) { value = value == 0 ? now : (1 - kShareOfNew) * value + kShareOfNew * now; }
 
-void add(DeltaSums& to, const DeltaSums& image) {
-  to.sum += image.sum;
-  to.squares += image.squares;
-  to.largest = std::max(to.largest, image.largest);
-  to.count += image.count;
-  to.too_large += image.too_large;
-  to.left_out += image.left_out;
-}
-
 }  // namespace
 
 bool LabelRejection::wanted(const NetSpec& net) {
@@ -62,7 +53,7 @@ std::span<DeltaSums> LabelRejection::sums(int layer, uint64_t first, size_t coun
 DeltaSums LabelRejection::finish_batch() {
   DeltaSums batch;
   for (auto& [layer, images] : images_) {
-    for (const DeltaSums& image : images) add(batch, image);
+    for (const DeltaSums& image : images) batch += image;
     images.clear();
   }
   if (batch.count == 0 || !std::isfinite(batch.squares)) return batch;
@@ -80,19 +71,7 @@ DeltaSums LabelRejection::finish_batch() {
 
 DeltaSums reject_labels(std::span<float> delta, const LabelRejection::Bounds& bounds) {
   DeltaSums sums;
-  for (float& value : delta) {
-    if (value == 0) continue;
-    const float size = std::fabs(value);
-    const auto wide = static_cast<double>(size);
-    sums.sum += wide;
-    sums.squares += wide * wide;
-    sums.largest = std::max(sums.largest, wide);
-    ++sums.count;
-    sums.too_large += size > bounds.threshold;
-    if (!(size > bounds.above || size < bounds.below)) continue;
-    ++sums.left_out;
-    value = 0;
-  }
+  for (float& value : delta) value = reject_entry(value, bounds, sums);
   return sums;
 }
 

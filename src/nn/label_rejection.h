@@ -16,22 +16,13 @@
 #include <vector>
 
 #include "config/net_spec.h"
+#include "nn/delta_sums.h"
 
 namespace dn {
 
-// Of the entries of one image's gradient, before any is left out.
-struct DeltaSums {
-  double sum = 0, squares = 0, largest = 0;  // of |delta|
-  double count = 0;                          // not 0
-  double too_large = 0, left_out = 0;        // above the percentage's threshold; all that became 0
-};
-
 class LabelRejection {
  public:
-  struct Bounds {
-    float above = 0, below = 0;  // |delta| > above or < below becomes 0
-    float threshold = 0;         // the percentage's part in `above`
-  };
+  using Bounds = RejectionBounds;
   // What is carried from batch to batch; all 0 before the first.
   struct State {
     double maximum = 0, mean = 0, deviation = 0, threshold = 0;

@@ -105,8 +105,6 @@ void deliver_images(std::span<float> gradient, std::span<const double> values, W
     for (size_t c = 0; c < gradient.size(); ++c) deliver(gradient[c], values[n * gradient.size() + c], n == 0 ? mode : Write::accumulate);
 }
 
-double inverse_deviation(const NormSpec& spec, double variance) {
-  return spec.eps_outside ? 1 / (std::sqrt(variance) + spec.eps) : 1 / std::sqrt(variance + spec.eps);
-}
+double inverse_deviation(const NormSpec& spec, double variance) { return batch_norm::inverse_std(spec, variance); }
 
 }  // namespace dn

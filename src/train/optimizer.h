@@ -15,13 +15,15 @@
 //
 // Before anything is changed the gradients are swept for NaN and infinity. A batch with such a gradient is left out: weights, momentum and the
 // rolling statistics of the normalization stay as they were before it.
+//
+// Where the parameters are on a GPU it all happens there (train/update_sweeps.h): the host sends the rules and reads the report.
 #pragma once
 
 #include <limits>
 #include <optional>
 #include <vector>
 
-#include "nn/param.h"
+#include "train/update_sweeps.h"
 
 namespace dn {
 
@@ -54,27 +56,28 @@ struct UpdateReport {
 
 class Optimizer {
  public:
-  Optimizer(ParamStore& params, OptimizerOptions options);  // momentum starts at zero
+  // Momentum starts at zero. device: where the gradients are; null: the host.
+  Optimizer(ParamStore& params, OptimizerOptions options, Device* device = nullptr);
   // Before the first forward pass of a batch: remembers the rolling statistics for the case that the batch must be left out.
   void begin_batch();
   // Layers with an index below `frozen_layers` keep their weights and their momentum. `iteration`: number of this update in the run, from 1.
-  UpdateReport update(double rate, int frozen_layers = 0, int64_t iteration = std::numeric_limits<int64_t>::max());
+  // `loss_scale`: Pass::loss_scale of the passes, a power of 2; the gradients are divided by it.
+  UpdateReport update(double rate, int frozen_layers = 0, int64_t iteration = std::numeric_limits<int64_t>::max(), float loss_scale = 1);
+  // The update just left out was so for its loss scale: no sign that training diverges.
+  void forgive() { --skipped_in_a_row_; }
   int skipped_in_a_row() const { return skipped_in_a_row_; }
   int64_t skipped() const { return skipped_; }
-  std::span<float> velocity() { return velocity_; }  // Adam: m
+  std::span<float> velocity() { return sweeps_->velocity(); }  // Adam: m; to be read and changed until the next update
 
  private:
-  struct Piece;
   const LayerRule& rule(const ParamSegment& segment) const;
-  std::vector<Piece> pieces(int frozen_layers, int64_t iteration) const;
-  UpdateReport check(const std::vector<Piece>& pieces) const;
-  void centralize(const std::vector<Piece>& pieces);
-  void step(const Piece& piece, double rate);
-  void restore_statistics();
+  UpdateRule numbers(const ParamSegment& segment, double rate) const;
+  std::vector<SegmentUpdate> work(double rate, int frozen_layers, int64_t iteration) const;
+  size_t index(const ParamSegment& segment) const { return static_cast<size_t>(&segment - params_.segments().data()); }
 
   ParamStore& params_;
   OptimizerOptions options_;
-  std::vector<float> velocity_, squares_, statistics_;
+  std::unique_ptr<UpdateSweeps> sweeps_;
   std::vector<int64_t> updates_;  // of each segment
   int skipped_in_a_row_ = 0;
   int64_t skipped_ = 0;

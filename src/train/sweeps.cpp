@@ -1,7 +1,5 @@
 #include "train/sweeps.h"
 
-#include <cmath>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "train/sweeps.cpp"
 #include <hwy/foreach_target.h>
@@ -13,7 +11,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Squares are summed in float over one run and in double over runs, so that millions of entries do not swallow each other.
 constexpr size_t kRun = 1024;
-constexpr float kLargest = 3.402823466e38f;
 
 GradientScan Scan(const float* g, size_t count) {
   const hn::ScalableTag<float> d;
@@ -36,23 +33,18 @@ GradientScan Scan(const float* g, size_t count) {
   }
   result.largest = hn::GetLane(hn::MaxOfLanes(d, largest));
   result.finite = hn::AllTrue(d, hn::Eq(broken, hn::Zero(d)));
-  for (; i < count; ++i) {
-    const float x = g[i];
-    if (!(x - x == 0)) {
-      result.finite = false;
-      continue;
-    }
-    result.squares += static_cast<double>(x) * static_cast<double>(x);
-    const float size = x < 0 ? -x : x;
-    if (size > result.largest) result.largest = size;
-  }
+  GradientRun rest;
+  for (; i < count; ++i) rest.take(g[i]);
+  result.squares += static_cast<double>(rest.squares);
+  result.largest = rest.largest > result.largest ? rest.largest : result.largest;
+  result.finite = result.finite && rest.finite;
   return result;
 }
 
 void Step(const SgdStep& step, const float* g, float* v, float* w, size_t count) {
   const hn::ScalableTag<float> d;
   const size_t lanes = hn::Lanes(d);
-  const float bound = step.clip > 0 ? step.clip : kLargest;
+  const float bound = step.clip > 0 ? step.clip : kLargestFloat;
   const auto momentum = hn::Set(d, step.momentum), decay = hn::Set(d, step.decay), rate = hn::Set(d, step.rate);
   const auto low = hn::Set(d, -bound), high = hn::Set(d, bound);
   size_t i = 0;
@@ -63,20 +55,16 @@ void Step(const SgdStep& step, const float* g, float* v, float* w, size_t count)
     hn::StoreU(velocity, d, v + i);
     hn::StoreU(hn::NegMulAdd(rate, velocity, weight), d, w + i);
   }
-  for (; i < count; ++i) {
-    const float gradient = g[i] < -bound ? -bound : g[i] > bound ? bound : g[i];
-    v[i] = step.momentum * v[i] + (gradient + step.decay * w[i]);
-    w[i] -= step.rate * v[i];
-  }
+  for (; i < count; ++i) step(g[i], v[i], w[i]);
 }
 
 void Adam(const AdamStep& step, const float* g, float* m, float* s, float* w, size_t count) {
   const hn::ScalableTag<float> d;
   const size_t lanes = hn::Lanes(d);
-  const float bound = step.clip > 0 ? step.clip : kLargest;
+  const float bound = step.clip > 0 ? step.clip : kLargestFloat;
   const auto beta1 = hn::Set(d, step.beta1), beta2 = hn::Set(d, step.beta2), rest1 = hn::Set(d, step.rest1), rest2 = hn::Set(d, step.rest2);
   const auto decay = hn::Set(d, step.decay), rate = hn::Set(d, step.rate), correction = hn::Set(d, step.correction), eps = hn::Set(d, step.eps);
-  const auto low = hn::Set(d, -bound), high = hn::Set(d, bound), largest = hn::Set(d, kLargest);
+  const auto low = hn::Set(d, -bound), high = hn::Set(d, bound), largest = hn::Set(d, kLargestFloat);
   size_t i = 0;
   for (; i + lanes <= count; i += lanes) {
     const auto weight = hn::LoadU(d, w + i);
@@ -88,13 +76,7 @@ void Adam(const AdamStep& step, const float* g, float* m, float* s, float* w, si
     const auto size = hn::Add(hn::Sqrt(hn::Mul(correction, second)), eps);
     hn::StoreU(hn::NegMulAdd(rate, hn::Div(first, size), weight), d, w + i);
   }
-  for (; i < count; ++i) {
-    const float gradient = step.decay * w[i] + (g[i] < -bound ? -bound : g[i] > bound ? bound : g[i]);
-    const float second = step.beta2 * s[i] + step.rest2 * gradient * gradient;
-    m[i] = step.beta1 * m[i] + step.rest1 * gradient;
-    s[i] = second < kLargest ? second : kLargest;
-    w[i] -= step.rate * (m[i] / (std::sqrt(step.correction * s[i]) + step.eps));
-  }
+  for (; i < count; ++i) step(g[i], m[i], s[i], w[i]);
 }
 
 void Average(double keep, const float* w, float* average, size_t count) {
@@ -107,7 +89,7 @@ void Average(double keep, const float* w, float* average, size_t count) {
     const auto old = hn::LoadU(d, average + i);
     hn::StoreU(hn::MulAdd(towards, hn::Sub(hn::LoadU(d, w + i), old), old), d, average + i);
   }
-  for (; i < count; ++i) average[i] += share * (w[i] - average[i]);
+  for (; i < count; ++i) average_entry(share, w[i], average[i]);
 }
 
 double Dot(const float* a, const float* b, size_t count) {

@@ -53,6 +53,7 @@ Trainer::Trainer(const TrainOptions& options)
       device_(training_device(options, data_)),
       images_(train_list(data_)),
       resizer_(network_, options.seed),
+      loss_scale_(LossScale::of(*device_)),
       chart_(options.chart_folder, run_name(options.cfg), network_.spec().max_batches, network_.spec().max_chart_loss),
       plans_(network_, *device_, kPlansKept),
       map_cadence_(network_.spec(), images_.size(), options.map_epochs, 0) {
@@ -77,9 +78,9 @@ Trainer::Trainer(const TrainOptions& options)
   if (!history_.average_loss.empty()) average_.start_from(history_.average_loss.back().value);
   network_.params().allocate_grads();
   const NetSpec& net = network_.spec();
-  optimizer_ = std::make_unique<Optimizer>(network_.params(), optimizer_options(network_, device_->threads()));
+  optimizer_ = std::make_unique<Optimizer>(network_.params(), optimizer_options(network_, device_->threads()), device_.get());
   if (net.ema_alpha > 0)
-    averages_ = std::make_unique<WeightAverage>(network_.params(), net.ema_alpha, net.max_batches, iteration_, device_->threads());
+    averages_ = std::make_unique<WeightAverage>(network_.params(), net.ema_alpha, net.max_batches, iteration_, device_->threads(), device_.get());
   reserve();
 }
 
@@ -125,8 +126,10 @@ void Trainer::announce() {
                  validation_ ? map_cadence_.next() : -1};
   for (const std::string& line : banner(facts)) log::say(line);
   metrics_->write("start", start_event(facts));
-  const LoaderOptions loading = loader_options(network_, options_);
+  LoaderOptions loading = loader_options(network_, options_);
   layout_ = loading.sample.layout;
+  feed_ = std::make_unique<ImageFeed>(*device_, options_.show_samples > 0);
+  feed_->prepare(loading);
   loader_ = std::make_unique<Loader>(images_, loading);
 }
 
@@ -170,10 +173,10 @@ IterationNumbers Trainer::step(Plan& plan, const Batch& batch) {
   numbers.iteration = iteration_ + 1;
   numbers.rate = rate(net, numbers.iteration, options_.seed);
   const int frozen = network_.frozen(iteration_).parameters;
-  const UpdateReport update = optimizer_->update(numbers.rate, frozen, numbers.iteration);
+  const UpdateReport update = optimizer_->update(numbers.rate, frozen, numbers.iteration, loss_scale_.value());
   numbers.gradient_norm = update.gradient_norm;
   numbers.skipped = !update.applied;
-  if (!update.applied) give_up_if_diverged(update);
+  move_loss_scale(update);
   ++iteration_;
   after_update(frozen);
   finish_rejection();
@@ -203,7 +206,6 @@ void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers&
   const NetSpec& net = network_.spec();
   const auto mini_batch = static_cast<size_t>(plan.input_shape().n);
   const int parts = net.batch / plan.input_shape().n;
-  const size_t image = plan.input_shape().per_image();
   std::vector<int> losses;
   for (const auto& layer : network_.layers())
     if (layer->has_loss()) losses.push_back(layer->index());
@@ -221,15 +223,17 @@ void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers&
     pass.first_image = first;
     pass.progress = static_cast<double>(iteration_) / net.max_batches;
     pass.weights_version = network_.params().version();
+    pass.loss_scale = loss_scale_.value();
     pass.truth = std::span(batch.truth).subspan(first, mini_batch);
     // With two rounds the mini-batches do not follow each other; see check_batch.
     pass.continues = work.stage == Pass::Stage::only && place_of(layout_, net.batch, static_cast<int>(first)).frame > 0;
-    plan.set_input(batch.pixels.data() + first * image);
+    feed_->set_input(plan, batch, first);
     plan.forward(pass);
     if (!work.backward) continue;
     plan.backward(pass);
   }
   for (HeadNumbers& head : numbers.heads) head.sum = plan.take_losses(head.layer);
+  feed_->finish_batch();
   // The family's loss: the mean over the layers that have one, per image.
   for (const HeadNumbers& head : numbers.heads) numbers.loss += head.sum.cost / static_cast<double>(numbers.heads.size());
   numbers.loss /= net.batch;
@@ -241,16 +245,6 @@ void Trainer::finish_rejection() {
   if (!rejection) return;
   if (const DeltaSums batch = rejection->finish_batch(); batch.count > 0)
     metrics_->write("rejection", rejection_event(rejection->state(), batch, iteration_));
-}
-
-void Trainer::give_up_if_diverged(const UpdateReport& update) const {
-  const ParamSegment& broken = *update.broken;
-  const Layer& layer = *network_.layers()[static_cast<size_t>(broken.layer)];
-  const std::string what = concat("iteration ", iteration_ + 1, ": the gradient of ", layer.where(), " ", broken.spec.name, " is not finite");
-  if (optimizer_->skipped_in_a_row() >= kMaxSkippedInARow)
-    fail(what, "; ", kMaxSkippedInARow, " updates in a row were left out: training has diverged. Lower learning_rate or lengthen burn_in; ",
-         snapshots_->file("last").string(), " holds the last finite weights");
-  log::warn(concat(what, "; the update is left out, weights stay as they were"));
 }
 
 void Trainer::record(IterationNumbers& numbers) {

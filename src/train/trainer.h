@@ -10,7 +10,9 @@
 #include "data/dataset.h"
 #include "data/loader.h"
 #include "train/device_choice.h"
+#include "train/image_feed.h"
 #include "train/iteration_log.h"
+#include "train/loss_scale.h"
 #include "train/map_cadence.h"
 #include "train/optimizer.h"
 #include "train/plan_cache.h"
@@ -86,6 +88,7 @@ class Trainer {
   IterationNumbers step(Plan& plan, const Batch& batch);
   void forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers);
   void finish_rejection();
+  void move_loss_scale(const UpdateReport& update);
   void give_up_if_diverged(const UpdateReport& update) const;
   void record(IterationNumbers& numbers);
   void note_bad_samples();
@@ -107,7 +110,9 @@ class Trainer {
   std::unique_ptr<MetricsFile> metrics_;
   std::unique_ptr<Optimizer> optimizer_;
   std::unique_ptr<WeightAverage> averages_;   // null without ema_alpha
+  LossScale loss_scale_;
   BatchLayout layout_;   // of the loader
+  std::unique_ptr<ImageFeed> feed_;
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<SamplePictures> pictures_;
   RunHistory history_;

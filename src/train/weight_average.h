@@ -10,26 +10,26 @@
 
 #include <cstdint>
 
-#include "nn/param.h"
+#include "train/average_sweeps.h"
 
 namespace dn {
 
 class WeightAverage {
  public:
-  // `start`: updates behind the run. Takes its memory now.
-  WeightAverage(ParamStore& params, double alpha, int64_t max_batches, int64_t start, int threads);
+  // `start`: updates behind the run. Takes its memory now, on `device`, where the weights are; null: the host.
+  WeightAverage(ParamStore& params, double alpha, int64_t max_batches, int64_t start, int threads, Device* device = nullptr);
   // After the update with this number. True: the weights are the averages now.
   bool update(int64_t iteration);
   bool started() const { return started_; }
   int64_t begins() const { return begins_; }
   int64_t takes_over() const { return takes_over_; }
-  std::span<const float> values() const { return average_; }
+  std::span<const float> values() const { return sweeps_->values(); }
 
   // Averages and weights change places for as long as this lives.
   class InPlace {
    public:
-    explicit InPlace(WeightAverage& average) : average_(average) { average_.swap(); }
-    ~InPlace() { average_.swap(); }
+    explicit InPlace(WeightAverage& average) : average_(average) { average_.sweeps_->swap(); }
+    ~InPlace() { average_.sweeps_->swap(); }
     InPlace(const InPlace&) = delete;
     InPlace& operator=(const InPlace&) = delete;
 
@@ -38,13 +38,10 @@ class WeightAverage {
   };
 
  private:
-  void swap();
-  ParamStore& params_;
+  std::unique_ptr<AverageSweeps> sweeps_;
   double alpha_;
   int64_t begins_, takes_over_;
-  int threads_;
   bool started_ = false, took_over_;
-  AlignedFloats average_;
 };
 
 }  // namespace dn

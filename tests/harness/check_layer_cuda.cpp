@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -210,7 +211,9 @@ class Judge {
     std::vector<double> got;
     for (const size_t at : places) got.push_back(values[at] - base);
     // Sums that cancel, such as a gradient that is 0 behind a normalization, are judged against the values that were summed.
-    if (largest(expected) > 1e-2) EXPECT_LT(mean_square_error(expected, got), 4e-3) << what;
+    if (largest(expected) > 1e-2) {
+      EXPECT_LT(mean_square_error(expected, got), 4e-3) << what;
+    }
   }
 
  private:

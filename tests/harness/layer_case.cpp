@@ -21,13 +21,6 @@ double random_parameter(const ParamSpec& spec, Rng& rng) {
   }
 }
 
-// Of `shapes`, the outputs of the layers before, those that the layer reads; the first stands for the network's input.
-std::vector<Shape> inputs_of(const Layer& layer, const std::vector<Shape>& shapes) {
-  std::vector<Shape> in;
-  for (const int source : layer.sources()) in.push_back(shapes.at(static_cast<size_t>(std::max(source, kNetworkInput + 1))));
-  return in;
-}
-
 double loss_of(const Case& c, const Reference& reference, std::span<const RefTensor> x, std::span<const std::vector<double>> params) {
   const std::vector<double> y = reference(*c.layer, x, params, c.out, true);
   double sum = 0;
@@ -82,6 +75,12 @@ void expect_close(const std::string& what, const Shape& shape, std::span<const d
       ADD_FAILURE() << what << " at " << place(shape, i) << ": expected " << expected[i] << ", got " << got[i] << ", tolerance " << bound;
       return;
     }
+}
+
+std::vector<Shape> inputs_of(const Layer& layer, const std::vector<Shape>& shapes) {
+  std::vector<Shape> in;
+  for (const int source : layer.sources()) in.push_back(shapes.at(static_cast<size_t>(std::max(source, kNetworkInput + 1))));
+  return in;
 }
 
 Case make_case(const std::string& text, const std::vector<Shape>& shapes, const CheckOptions& options) {

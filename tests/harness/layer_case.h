@@ -20,6 +20,8 @@ struct Expected {
   std::vector<std::vector<double>> dx, dparams;
 };
 
+// Of `shapes`, the outputs of the layers before, those that the layer reads; the first stands for the network's input.
+std::vector<Shape> inputs_of(const Layer& layer, const std::vector<Shape>& shapes);
 Case make_case(const std::string& text, const std::vector<Shape>& shapes, const CheckOptions& options);
 // Central differences of the reference at some places of every input and parameter.
 Expected expected_gradients(Case& c, const Reference& reference, const CheckOptions& options);

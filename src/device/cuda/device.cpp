@@ -59,6 +59,4 @@ TensorDesc Device::activation(const Shape& shape, bool wide) const {
 
 const PassNumbers* Device::numbers() const { return reinterpret_cast<const PassNumbers*>(numbers_->data()); }
 
-void Device::set_numbers(const PassNumbers& numbers) { stream_->to_device(numbers_->data(), &numbers, sizeof numbers); }
-
 }  // namespace dn::cuda

@@ -21,7 +21,7 @@ class Recording {
 class Stream {
  public:
   virtual ~Stream() = default;
-  // A cudaStream_t; null: the emulation.
+  // A cudaStream_t, whose GPU becomes the calling thread's; null: the emulation.
   virtual void* handle() const = 0;
   bool emulated() const { return handle() == nullptr; }
   virtual std::string description() const = 0;   // "NVIDIA H200, 140.4 GiB"

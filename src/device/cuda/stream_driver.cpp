@@ -83,7 +83,7 @@ class GraphRecording : public Recording {
 
 class GpuStream : public Stream {
  public:
-  explicit GpuStream(int gpu) {
+  explicit GpuStream(int gpu) : gpu_(gpu) {
     const Gpus gpus = find_gpus();
     if (gpus.count == 0) fail(gpus.reason);
     if (gpu < 0 || gpu >= gpus.count) fail("-i ", gpu, ": expected 0..", gpus.count - 1, ", the GPUs of this machine");
@@ -95,11 +95,18 @@ class GpuStream : public Stream {
   }
   ~GpuStream() override { cudaStreamDestroy(stream_); }
 
-  void* handle() const override { return stream_; }
+  void* handle() const override {
+    cudaSetDevice(gpu_);   // kernels start on the device that is the thread's
+    return stream_;
+  }
   std::string description() const override { return description_; }
   std::unique_ptr<DeviceMemory> allocate(size_t bytes) override { return std::make_unique<GpuBlock>(bytes, stream_, free_bytes()); }
-  std::unique_ptr<DeviceMemory> allocate_pinned(size_t bytes) override { return std::make_unique<PinnedBlock>(bytes); }
+  std::unique_ptr<DeviceMemory> allocate_pinned(size_t bytes) override {
+    cudaSetDevice(gpu_);
+    return std::make_unique<PinnedBlock>(bytes);
+  }
   size_t free_bytes() const override {
+    cudaSetDevice(gpu_);
     size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for free memory");
     return free;
@@ -136,6 +143,7 @@ class GpuStream : public Stream {
   void emulate(std::function<void()>) override { ensure(false, "a GPU emulates nothing"); }
 
  private:
+  int gpu_;
   cudaStream_t stream_ = nullptr;
   std::string description_;
 };

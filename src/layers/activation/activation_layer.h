@@ -17,6 +17,7 @@ class ActivationLayer : public Layer {
  public:
   static std::unique_ptr<ActivationLayer> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const ActivationLayer& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const ActivationLayer& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   Activation activation() const { return activation_; }

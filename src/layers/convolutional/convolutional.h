@@ -30,6 +30,7 @@ class Convolutional : public Layer {
  public:
   static std::unique_ptr<Convolutional> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Convolutional& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Convolutional& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   Shape output_shape(std::span<const Shape> in) const override;

@@ -91,6 +91,7 @@ TEST(convolutional, every_activation) {
   for (const std::string_view name : activation_names()) {
     testing::CheckOptions options;
     options.probes = 24;
+    options.bf16 = name != "stair" && name != "hardtan" && name != "lhtan";   // a rounded z may lie beyond a step of their slope
     check(concat("filters=12\nsize=1\nbatch_normalize=1\nactivation=", name), {{2, 8, 4, 4}}, options);
     check(concat("filters=12\nsize=1\nactivation=", name), {{2, 8, 4, 4}}, options);
   }

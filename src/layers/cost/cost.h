@@ -19,6 +19,7 @@ class Cost : public Layer {
  public:
   static std::unique_ptr<Cost> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Cost& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Cost& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   Shape output_shape(std::span<const Shape> in) const override { return in[0]; }

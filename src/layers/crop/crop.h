@@ -34,6 +34,7 @@ class Crop : public Layer {
  public:
   static std::unique_ptr<Crop> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Crop& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Crop& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   const CropSpec& spec() const { return spec_; }

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "base/rng.h"
-
 namespace dn {
 namespace {
 
@@ -72,12 +70,7 @@ size_t DropoutMask::drop_rectangles(const DropRectangle& rectangle, const Shape&
   return static_cast<size_t>(std::ranges::count(dropped, uint8_t{1}));
 }
 
-DropoutMask::DropoutMask(const Pass& pass, int layer, int image, double probability) {
-  const uint64_t stream = (static_cast<uint64_t>(layer) << 40) + pass.first_image + static_cast<uint64_t>(image);
-  Rng rng(pass.seed, RandomUse::dropout, pass.iteration, stream);
-  key0_ = rng.next();
-  key1_ = rng.next();
-  threshold_ = static_cast<uint32_t>(probability * 4294967296.0);
-}
+DropoutMask::DropoutMask(const Pass& pass, int layer, int image, double probability)
+    : DropoutMask(pass.seed, pass.iteration, layer, pass.first_image + static_cast<uint64_t>(image), threshold_for(probability)) {}
 
 }  // namespace dn

@@ -15,6 +15,8 @@
 //   dropblock_size_rel=.3
 #pragma once
 
+#include "base/philox.h"
+#include "base/rng.h"
 #include "nn/layer.h"
 
 namespace dn {
@@ -30,6 +32,7 @@ class Dropout : public Layer {
  public:
   static std::unique_ptr<Dropout> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Dropout& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Dropout& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   const DropoutSpec& spec() const { return spec_; }
@@ -53,16 +56,25 @@ DropRectangle drop_rectangle(const DropoutSpec& spec, const Shape& map, double p
 // four multiplications, so it vectorizes, where a generator block per four elements would cost ten rounds of wide products.
 class DropoutMask {
  public:
+  DropoutMask() = default;
   DropoutMask(const Pass& pass, int layer, int image, double probability);
+  // The same, for kernels of a GPU. image: its index in the batch.
+  DN_HD DropoutMask(uint64_t seed, uint64_t iteration, int layer, uint64_t image, uint32_t threshold) : threshold_(threshold) {
+    const philox::Block words =
+        philox::block(philox::stream(seed, static_cast<uint32_t>(RandomUse::dropout), iteration, (static_cast<uint64_t>(layer) << 40) + image), 0);
+    key0_ = words.w[0], key1_ = words.w[1];
+  }
+  // Of the hash: what is below is dropped.
+  static uint32_t threshold_for(double probability) { return static_cast<uint32_t>(probability * 4294967296.0); }
   // With rectangles around what drops() says. dropped: of one channel, a byte for each place, which becomes 0 or 1. Returns how many are dropped.
   size_t drop_rectangles(const DropRectangle& rectangle, const Shape& map, int channel, std::span<uint8_t> dropped) const;
-  bool drops(uint32_t element) const { return mix(mix(element ^ key0_) + key1_) < threshold_; }
+  DN_HD bool drops(uint32_t element) const { return mix(mix(element ^ key0_) + key1_) < threshold_; }
   uint32_t key0() const { return key0_; }
   uint32_t key1() const { return key1_; }
   uint32_t threshold() const { return threshold_; }
 
   // Integer hash with good avalanche found by search: C. Wellons, "Prospecting for hash functions" (lowbias32).
-  static uint32_t mix(uint32_t v) {
+  DN_HD static uint32_t mix(uint32_t v) {
     v = (v ^ (v >> 16)) * 0x7feb352du;
     v = (v ^ (v >> 15)) * 0x846ca68bu;
     return v ^ (v >> 16);

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/plan.h"
 #include "layers/dropout/dropout_ref.h"
 #include "tests/harness/check_layer.h"
+#include "tests/harness/gpu.h"
 
 namespace dn {
 namespace {
@@ -59,6 +61,47 @@ TEST(dropblock, middle_of_training) {
               ASSERT_NEAR(dxs[0].at(n, c, i, j), 1 + expected[at] / 3 * 2, 1e-5) << keys << " at " << at;
             }
     }
+}
+
+// The kernels for a GPU, there: check_layer with the numbers of such a pass.
+TEST(dropblock, middle_of_training_on_a_gpu) {
+  const Pass now{.training = true, .iteration = 9, .seed = 4, .first_image = 5, .progress = .7};
+  testing::CheckOptions options;
+  options.inference = false;
+  options.pass = [&](Pass& pass) {
+    pass.iteration = now.iteration, pass.seed = now.seed, pass.first_image = now.first_image, pass.progress = now.progress;
+  };
+  const auto here = [&](const Layer& layer, std::span<const RefTensor> x, std::span<const std::vector<double>>, const Shape&, bool) {
+    return dropout_reference(static_cast<const Dropout&>(layer), now, x[0].shape, x[0].v);
+  };
+  testing::check_layer("[dropout]", {{3, 12, 5, 9}}, here, options);
+  for (const std::string keys : {"dropblock_size_abs=4", "dropblock_size_rel=.3", "probability=.9", "dropblock_size_abs=1", "dropblock_size_rel=1"})
+    testing::check_layer("[dropout]\ndropblock=1\n" + keys, {{3, 20, 9, 11}}, here, options);
+  testing::check_layer("[dropout]\ndropblock=1\ndropblock_size_abs=5", {{2, 3, 60, 45}}, here, options);   // several blocks of a kernel
+}
+
+// Passes that a GPU has recorded draw anew, as the CPU does: windows of [crop], dropped values, dropped rectangles.
+TEST(dropout, recorded_passes_draw_what_the_cpu_draws) {
+  const std::string text =
+      "[net]\nbatch=4\nwidth=13\nheight=11\nchannels=3\n[crop]\ncrop_width=10\ncrop_height=9\nflip=1\nsaturation=1.5\nexposure=1.4\nshift=.1\n"
+      "[dropout]\nprobability=.3\n[dropout]\ndropblock=1\ndropblock_size_abs=3\nprobability=.2\n";
+  Network on_cpu = Network::from_text(text), on_gpu = Network::from_text(text);
+  cpu::Device cpu({.threads = 2});
+  cuda::Device gpu(testing::gpu_options(cuda::Precision::fp32));
+  Plan expected(on_cpu, cpu, on_cpu.input(2), {.training = true, .keep_outputs = true}), got(on_gpu, gpu, on_gpu.input(2), {.training = true, .keep_outputs = true});
+  std::vector<float> images(on_cpu.input(2).count());
+  for (size_t i = 0; i < images.size(); ++i) images[i] = static_cast<float>(i % 97 + 1) * .01f;
+  for (uint64_t i = 0; i < 6; ++i) {
+    const Pass pass{.training = true, .iteration = i / 2, .seed = 7, .first_image = i % 2 * 2, .progress = static_cast<double>(i) * .15};
+    for (Plan* plan : {&expected, &got}) plan->set_input(images.data()), plan->forward(pass);
+    for (int layer = 0; layer < 3; ++layer) {
+      const Tensor a = expected.output(layer), b = got.output(layer);
+      for (int n = 0; n < 2; ++n)
+        for (int c = 0; c < 3; ++c)
+          for (int y = 0; y < 9; ++y)
+            for (int x = 0; x < 10; ++x) ASSERT_NEAR(a.at(n, c, y, x), b.at(n, c, y, x), 1e-4) << "pass " << i << " layer " << layer;
+    }
+  }
 }
 
 // Overlaps and borders take a little off the share; the ramp makes rectangles grow.

@@ -22,6 +22,7 @@ class GaussianYolo : public AnchorHead {
  public:
   static std::unique_ptr<GaussianYolo> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const GaussianYolo& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const GaussianYolo& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
  private:

@@ -22,6 +22,7 @@ class History : public Layer {
  public:
   static std::unique_ptr<History> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const History& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const History& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   const HistorySpec& spec() const { return spec_; }

@@ -21,6 +21,7 @@ class Implicit : public Layer {
  public:
   static std::unique_ptr<Implicit> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Implicit& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Implicit& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   std::vector<int> sources() const override { return {kNetworkInput}; }  // for the number of images only

@@ -20,6 +20,7 @@ std::vector<double> reference(const Layer&, std::span<const RefTensor>, std::spa
 TEST(implicit, gives_its_values_to_every_image) {
   testing::check_layer("[implicit]\nfilters=20", {{3, 8, 2, 2}}, reference);
   testing::check_layer("[implicit]\nfilters=5\natoms=4", {{2, 3, 4, 4}}, reference);
+  testing::check_layer("[implicit]\nfilters=75\natoms=3", {{9, 3, 1, 1}}, reference);
 }
 
 TEST(implicit, starts_about_its_mean) {

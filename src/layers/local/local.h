@@ -26,6 +26,7 @@ class Local : public Layer {
  public:
   static std::unique_ptr<Local> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Local& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Local& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   const LocalSpec& spec() const { return spec_; }

@@ -22,6 +22,7 @@ TEST(local, unshared_convolution) {
   check("filters=4\nsize=5\npad=1\nactivation=logistic", {2, 20, 4, 4});
   check("filters=3\nsize=2\npad=1\nactivation=linear", {1, 8, 4, 3});
   check("filters=20", {3, 8, 2, 2});
+  check("filters=11\nsize=3\npad=1\nstride=2\nactivation=leaky", {10, 6, 3, 5});
 }
 
 TEST(local, parameters) {

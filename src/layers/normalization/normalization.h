@@ -23,6 +23,7 @@ class Normalization : public Layer {
  public:
   static std::unique_ptr<Normalization> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Normalization& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Normalization& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   const NormalizationSpec& spec() const { return spec_; }

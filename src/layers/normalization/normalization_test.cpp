@@ -21,6 +21,7 @@ TEST(normalization, windows) {
   check("alpha=.1\nsize=3\nbeta=.5\nkappa=2", {2, 10, 2, 5});
   check("alpha=.1\nsize=1", {1, 8, 3, 2});
   check("alpha=.1\nsize=2", {2, 3, 1, 4});
+  check("alpha=.1\nsize=6", {2, 45, 3, 2});
 }
 
 TEST(normalization, windows_wider_than_the_channels) {

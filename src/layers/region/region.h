@@ -32,6 +32,7 @@ class Region : public Layer, public Head {
  public:
   static std::unique_ptr<Region> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Region& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Region& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   Shape output_shape(std::span<const Shape> in) const override;

@@ -20,6 +20,7 @@ class Sam : public Layer {
  public:
   static std::unique_ptr<Sam> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Sam& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Sam& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   Activation activation() const { return activation_; }

@@ -22,6 +22,7 @@ class ScaleChannels : public Layer {
  public:
   static std::unique_ptr<ScaleChannels> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const ScaleChannels& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const ScaleChannels& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   bool per_pixel() const { return per_pixel_; }

@@ -21,12 +21,14 @@ TEST(scale_channels, a_factor_per_channel) {
   check("from=-2", {2, 16, 4, 5}, {2, 16, 1, 1});
   check("from=0", {3, 20, 3, 1}, {3, 20, 1, 1});
   check("from=-2", {1, 3, 1, 7}, {1, 3, 1, 1});
+  check("from=-2", {2, 77, 34, 33}, {2, 77, 1, 1});   // sums over several blocks of a GPU
 }
 
 TEST(scale_channels, a_factor_per_pixel) {
   check("from=-2\nscale_wh=1", {2, 16, 4, 5}, {2, 1, 4, 5});
   check("from=-2\nscale_wh=1", {2, 20, 3, 1}, {2, 1, 3, 1});
   check("from=-2\nscale_wh=1", {1, 1, 5, 4}, {1, 1, 5, 4});
+  check("from=-2\nscale_wh=1", {1, 150, 7, 9}, {1, 1, 7, 9});
 }
 
 TEST(scale_channels, activations) {

@@ -1,6 +1,8 @@
 // [softmax]: keys and shapes. See softmax.h.
 #include "layers/softmax/softmax.h"
 
+#include "base/log.h"
+
 namespace dn {
 namespace {
 
@@ -33,6 +35,11 @@ Shape Softmax::output_shape(std::span<const Shape> in) const {
     fail(section().where(), " groups = ", spec_.groups, ": ", above(), " gives ", values, spec_.spatial ? " channels" : " values",
          "; expected a divisor of ", values);
   return in[0];
+}
+
+void Softmax::warn_of_training(const KernelArgs& args) const {
+  if (args.training && !spec_.noloss)
+    log::warn(concat(section().where(), ": trained without a loss of its own, which needs class targets (noloss=1 says so)"));
 }
 
 std::string Softmax::summary(std::span<const Shape>) const {

@@ -21,9 +21,11 @@ class Softmax : public Layer {
  public:
   static std::unique_ptr<Softmax> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Softmax& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Softmax& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   const SoftmaxSpec& spec() const { return spec_; }
+  void warn_of_training(const KernelArgs& args) const;   // once for each kernel that is made
   Shape output_shape(std::span<const Shape> in) const override;
   double forward_flops(std::span<const Shape> in) const override { return 4.0 * static_cast<double>(in[0].count()); }
   std::string summary(std::span<const Shape> in) const override;

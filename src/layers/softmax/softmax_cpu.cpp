@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/log.h"
 #include "device/cpu/device.h"
 #include "device/cpu/parallel.h"
 #include "layers/softmax/softmax.h"
@@ -84,8 +83,7 @@ class SoftmaxCpu : public Kernel {
 }  // namespace
 
 std::unique_ptr<Kernel> Softmax::compile_cpu(const Softmax& layer, cpu::Device& device, const KernelArgs& args) {
-  if (args.training && !layer.spec().noloss)
-    log::warn(concat(layer.section().where(), ": trained without a loss of its own, which needs class targets (noloss=1 says so)"));
+  layer.warn_of_training(args);
   return std::make_unique<SoftmaxCpu>(layer, device, args);
 }
 

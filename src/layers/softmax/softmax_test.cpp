@@ -22,6 +22,7 @@ TEST(softmax, class_scores) {
   check("groups=2", {2, 20, 1, 1});
   check("temperature=3", {2, 3, 1, 1});
   check("groups=3\ntemperature=.5", {1, 48, 1, 1});
+  check("", {2, 1003, 1, 1});
 }
 
 TEST(softmax, maps) {
@@ -29,6 +30,7 @@ TEST(softmax, maps) {
   check("groups=4", {1, 10, 2, 2});  // a group's border lies inside a channel
   check("spatial=1", {2, 20, 3, 2});
   check("spatial=1\ngroups=2\ntemperature=2", {1, 20, 2, 2});
+  check("spatial=1\ngroups=3", {2, 57, 5, 7});
 }
 
 TEST(softmax, large_scores_do_not_overflow) {

@@ -73,7 +73,7 @@ std::vector<PositiveCell> Yolo::positives(std::span<const TruthBox> truths, cons
   std::vector<PositiveCell> found;
   const AnchorGrid cells{grid.w, grid.h, net.w, net.h};
   for (const TruthBox& truth : known_truths(truths, rules_.max_truths, [&](int label) { return rules_.class_of(label); }))
-    each_assignment(rules_, cells, truth.box, [&](int a, size_t cell) { found.push_back({a, cell, truth.class_id, truth.track_id}); });
+    each_assignment(view_of(rules_), cells, truth.box, [&](int a, size_t cell) { found.push_back({a, cell, truth.class_id, truth.track_id}); });
   return found;
 }
 

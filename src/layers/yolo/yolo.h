@@ -25,6 +25,7 @@ class Yolo : public AnchorHead {
  public:
   static std::unique_ptr<Yolo> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Yolo& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Yolo& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   bool rejects_labels() const override { return true; }

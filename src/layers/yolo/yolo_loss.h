@@ -14,6 +14,26 @@
 
 namespace dn {
 
+struct YoloTeaching {
+  DN_HD void operator()(const AnchorCells& cells, int a, size_t cell, const Box& truth, float multiplier, float g[8]) const {
+    const AnchorNumbers& rules = cells.rules;
+    const float weight = rules.iou_normalizer * multiplier;
+    if (rules.iou_loss != IouKind::mse) {
+      cells.similarity_gradient(a, cell, truth, g);
+      for (int e = 0; e < 4; ++e) g[e] = cells.bounded(g[e] * weight);
+      return;
+    }
+    float t[4];
+    cells.targets(a, cell, truth, t);
+    for (int e = kX; e <= kH; ++e) {
+      const float v = cells.value(a, static_cast<BoxEntry>(e), cell);
+      g[e] = (2 - truth.w * truth.h) * (t[e] - v);
+      if (rules.exact_gradient && e < kW) g[e] *= cells.position_slope(v);
+      g[e] *= weight;
+    }
+  }
+};
+
 AnchorImageLoss yolo_image_loss(const AnchorRules& rules, const AnchorGrid& grid, const float* output, std::span<const TruthBox> truths,
                                 float* delta, const Rejection& rejection = {});
 

@@ -278,7 +278,7 @@ void check_exact_gradient(const std::string& keys) {
     const std::vector<float> x = rules.new_coords ? random_inputs(27 * kGrid.plane(), seed, .2, .9) : random_inputs(27 * kGrid.plane(), seed, -1, 1);
     for (const TruthBox& truth : some_truths()) {
       const Outcome out = loss_of(rules, activate_image(rules, kGrid, x), {truth});
-      const int a = rules.mask_position(nearest_anchor(rules, kGrid, truth.box.w, truth.box.h));
+      const int a = rules.mask_position(nearest_anchor(view_of(rules), kGrid, truth.box.w, truth.box.h));
       if (a < 0) continue;
       CellLoss loss{rules, a, static_cast<int>(truth.box.y * kGrid.h), static_cast<int>(truth.box.x * kGrid.w), truth};
       double in[4], p[4];

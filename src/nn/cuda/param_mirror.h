@@ -15,6 +15,7 @@ class ParamMirror : public ParamCopy {
   void allocate_grads();
   float* values() const { return reinterpret_cast<float*>(values_->data()); }
   float* grads() const { return grads_ ? reinterpret_cast<float*>(grads_->data()) : nullptr; }
+  size_t layers() const { return layers_; }   // with counters one behind the other: updates(0) is the first
   int64_t* updates(int layer) const { return reinterpret_cast<int64_t*>(updates_->data()) + store_layer(layer); }
 
   // Brings what changed in the store since (its version).

@@ -1,0 +1,74 @@
+#include "device/cuda/cudnn_measure.h"
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+
+namespace dn::cuda::cudnn {
+namespace {
+
+constexpr int kWarmUps = 3, kRuns = 5;
+
+void check(cudaError_t status) {
+  if (status != cudaSuccess) fail("GPU: measuring convolutions: ", cudaGetErrorString(status));
+}
+
+// Time between two points of a stream.
+class Stopwatch {
+ public:
+  explicit Stopwatch(const Stream& stream) : stream_(static_cast<cudaStream_t>(stream.handle())) {
+    check(cudaEventCreate(&begin_));
+    check(cudaEventCreate(&end_));
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+  ~Stopwatch() {
+    cudaEventDestroy(begin_);
+    cudaEventDestroy(end_);
+  }
+  void start() { check(cudaEventRecord(begin_, stream_)); }
+  float stop() {  // milliseconds
+    float out = 0;
+    check(cudaEventRecord(end_, stream_));
+    check(cudaEventSynchronize(end_));
+    check(cudaEventElapsedTime(&out, begin_, end_));
+    return out;
+  }
+
+ private:
+  cudaStream_t stream_;
+  cudaEvent_t begin_ = nullptr, end_ = nullptr;
+};
+
+}  // namespace
+
+size_t fastest(Stream& stream, std::span<const std::unique_ptr<Plan>> plans, const ConvProblem& problem) {
+  size_t workspace_bytes = 0;
+  for (const auto& plan : plans) workspace_bytes = std::max(workspace_bytes, plan->workspace_bytes());
+  const size_t weights = static_cast<size_t>(problem.out.c) * static_cast<size_t>(problem.weights_per_filter());
+  const auto x = stream.allocate(problem.in.count() * bytes_of(problem.dtype)), y = stream.allocate(problem.out.count() * bytes_of(problem.dtype)),
+             w = stream.allocate(weights * bytes_of(problem.dtype)), workspace = stream.allocate(workspace_bytes);
+  Stopwatch watch(stream);
+  size_t best = 0;
+  float best_time = 0;
+  for (size_t i = 0; i < plans.size(); ++i) {
+    const auto run = [&] { plans[i]->run(x->data(), w->data(), y->data(), workspace->data()); };
+    for (int warm_up = 0; warm_up < kWarmUps; ++warm_up) run();
+    std::array<float, kRuns> times{};
+    for (float& time : times) {
+      watch.start();
+      run();
+      time = watch.stop();
+    }
+    std::nth_element(times.begin(), times.begin() + kRuns / 2, times.end());
+    const float median = times[kRuns / 2];
+    if (i == 0 || median < best_time) best = i, best_time = median;
+  }
+  stream.synchronize();
+  return best;
+}
+
+}  // namespace dn::cuda::cudnn

@@ -1,0 +1,65 @@
+// [region] on a GPU beside the host's kernel.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/rng.h"
+#include "data/test_folder.h"
+#include "layers/region/region.h"
+#include "tests/harness/head_section.h"
+#include "tests/harness/head_step.h"
+
+namespace dn {
+namespace {
+
+using testing::HeadCase;
+using testing::HeadStep;
+
+constexpr Shape kNet{3, 3, 48, 64}, kShape{3, 27, 6, 8};
+const std::string kHead = "[region]\nanchors=0.9,1.2, 2.0,1.6, 4.1,3.3\nclasses=4\ncoords=4\nnum=3\nmax=20\n";
+constexpr uint64_t kLater = 5000;  // iterations after which boxes are no longer drawn to their anchors
+
+HeadCase head_case(uint64_t seed, uint64_t iteration) {
+  HeadCase c{.shape = kShape, .network = kNet, .x = std::vector<float>(kShape.count()), .truths = {}, .iteration = iteration};
+  Rng rng(seed, RandomUse::test);
+  for (float& v : c.x) v = static_cast<float>(rng.uniform(-1.5, 1.5));
+  c.truths = {testing::wild_truths(seed, 4, 9), {}, testing::wild_truths(seed + 100, 4, 40)};
+  return c;
+}
+
+void compare(const std::string& keys, const HeadCase& c) {
+  const auto layer = testing::settled(testing::parse_head<Region>(kHead + keys, "r.cfg", 5));
+  const HeadStep host = testing::head_step_on_host(*layer, c), gpu = testing::head_step_on_gpu(*layer, c);
+  EXPECT_GT(host.loss.assigned, 0);
+  EXPECT_GT(host.loss.rewritten, 0);
+  testing::expect_same_step(host, gpu, 1e-5, keys);
+  EXPECT_EQ(gpu.padding, 0);
+}
+
+}  // namespace
+
+TEST(region_cuda, every_key_is_the_hosts) {
+  const test::TestFolder folder("region_cuda");
+  write_file(folder / "animals.tree", "animal -1\nthing -1\ncat 0\ndog 0\n");
+  const std::string tree = concat("tree=", (folder / "animals.tree").string(), "\n");
+  uint64_t seed = 1;
+  for (const std::string& classes : {std::string(), std::string("softmax=1\n"), std::string("softmax=1\nfocal_loss=1\nclass_scale=.7\n"), tree})
+    for (const char* boxes : {"", "bias_match=1\ncoord_scale=.8\n", "bias_match=1\nrescore=1\nobject_scale=5\nnoobject_scale=.5\n"})
+      for (const char* fix : {"", "thresh=.2\n", "classfix=-1\n", "classfix=1\nthresh=.2\n", "classfix=2\nthresh=.1\n"})
+        for (const uint64_t iteration : {uint64_t{0}, kLater}) compare(concat(classes, boxes, fix), head_case(++seed, iteration));
+}
+
+TEST(region_cuda, outputs_that_are_no_numbers) {
+  HeadCase c = head_case(7, kLater);
+  for (size_t i = 5; i < c.x.size(); i += 37) c.x[i] = i % 3 ? NAN : 200;
+  for (const char* keys : {"", "softmax=1\nbias_match=1\n"}) compare(keys, c);
+}
+
+TEST(region_cuda, no_truths_at_all) {
+  HeadCase c = head_case(3, 0);
+  c.truths = {};
+  const auto layer = testing::settled(testing::parse_head<Region>(kHead + "softmax=1\n", "r.cfg", 5));
+  testing::expect_same_step(testing::head_step_on_host(*layer, c), testing::head_step_on_gpu(*layer, c), 1e-5, "no truths");
+}
+
+}  // namespace dn
