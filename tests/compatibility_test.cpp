@@ -355,7 +355,7 @@ std::set<OptionUse> options_on_the_page() {
   std::set<OptionUse> uses;
   for (const Row& row : rows_of("Commands and options", "Options", 4))
     for (const std::string& verb : words_in(row.cells[1]))
-      for (const std::string& option : names_in(row.cells[0])) take_option(concat("detector ", verb), option, uses);
+      for (const std::string& option : names_in(row.cells[0])) take_option(verb == "all" ? "" : concat("detector ", verb), option, uses);
   for (const Row& row : rows_of("Commands and options", "Options of this program alone", 2))
     for (const std::string& command : words_in(row.cells[1]))
       for (const std::string& option : names_in(row.cells[0])) take_option(command == "all" ? "" : command, option, uses);

@@ -39,7 +39,7 @@ int calc_anchors(const Arguments& arguments) {
   options.width = side(arguments, "width");
   options.height = side(arguments, "height");
   options.seed = static_cast<uint64_t>(arguments.integer("seed", 0, INT64_MAX));
-  options.threads = cpu::Device(device_options(arguments)).threads();
+  options.threads = cpu::Device(cpu_options(arguments)).threads();
   const DataFile data = read_data_file(arguments.positional[0]);
   if (data.train.empty()) fail(data.file, ": train is missing: expected the path of a list of images");
   constexpr int kAnyClass = 1'000'000;

@@ -31,6 +31,8 @@ constexpr Option kTrain[] = {
     {"loader_threads", "N", "0", "threads that load images; 0: one in eight cores"},
     {"show_imgs", "", "", "write the first augmented samples with their boxes as pictures to the folder NAME_samples, beside the snapshots"},
     kMemory,
+    {"auto_subdivisions", "", "", "where memory is short, cut the batch into as many more mini-batches as make it fit; the batch stays"},
+    {"check", "DEVICE", "", "cpu: run three batches on the GPU and on the CPU, print by how much outputs and gradients differ, and end"},
 };
 constexpr Option kTest[] = {
     {"thresh", "T", "0.25", "confidence from which a detection counts"},
@@ -216,22 +218,23 @@ constexpr Command kCommands[] = {
 
 constexpr Option kGlobal[] = {
     {"threads", "N", "0", "threads that compute; 0: all cores"},
-    {"conv", "WAY", "automatic", "convolution algorithm: direct, winograd, or automatic (measured per layer)"},
+    {"i", "N", "", "the GPU that computes; -1: the CPU (default: GPU 0 where there is one, else the CPU)"},
+    {"gpus", "LIST", "", "GPUs that compute, such as 0,1: the first of them, for now"},
+    {"nogpu", "", "", "compute on the CPU"},
+    {"prec", "P", "", "what a GPU computes in: bf16, tf32, fp32 or fp16 (default: bf16 where it has it, else fp32)"},
+    {"deterministic", "", "", "on a GPU: only algorithms that give the same bits every time"},
+    {"conv", "WAY", "automatic", "convolution algorithm of the CPU: direct, winograd, or automatic (measured per layer)"},
     {"strict", "", "", "unknown keys in cfg and data files are errors, not warnings"},
 };
 
-constexpr std::string_view kNoWindow = "no windows are opened", kNoGpu = "this program computes on the CPU",
-                           kNoStream = "nothing is served over the network";
+constexpr std::string_view kNoWindow = "no windows are opened", kNoStream = "nothing is served over the network";
 constexpr InertOption kInert[] = {
     {"dont_show", "", kNoWindow},
     {"show", "", kNoWindow},
     {"mjpeg_port", "P", kNoStream},
     {"json_port", "P", kNoStream},
     {"http_post_host", "H", kNoStream},
-    {"gpus", "LIST", kNoGpu},
-    {"i", "N", kNoGpu},
-    {"nogpu", "", kNoGpu},
-    {"cuda_debug_sync", "", kNoGpu},
+    {"cuda_debug_sync", "", "a GPU is waited for, and its errors are seen, with every batch"},
     {"benchmark_layers", "", "layers are not timed one by one"},
     {"chart", "F", "a resumed run takes its chart from metrics.jsonl"},
     {"verbose", "", "nothing more is known"},
@@ -285,7 +288,10 @@ int help(const Arguments& arguments) {
 
 int version(const Arguments& arguments) {
   log::say(concat("darknet ", DN_VERSION));
-  log::say(cpu::Device(device_options(arguments)).description());
+  log::say(cpu::Device(cpu_options(arguments)).description());
+  const cuda::Gpus gpus = cuda::find_gpus();
+  if (gpus.count == 0) log::say(concat("GPU: ", gpus.reason));
+  for (int gpu = 0; gpu < gpus.count; ++gpu) log::say(concat("GPU ", gpu, ": ", cuda::open_stream(gpu)->description()));
   return 0;
 }
 

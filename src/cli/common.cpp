@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "config/keys.h"
+#include "device/cpu/conv_choice.h"
 #include "train/weights_file.h"
 
 namespace dn::cli {
@@ -40,7 +41,7 @@ ModelFiles model_files(const Arguments& arguments) {
   return files;
 }
 
-cpu::DeviceOptions device_options(const Arguments& arguments) {
+cpu::DeviceOptions cpu_options(const Arguments& arguments) {
   cpu::DeviceOptions options;
   options.threads = static_cast<int>(arguments.integer("threads", 0, 1024));
   const std::string conv = lower(arguments.text("conv"));
@@ -52,6 +53,49 @@ cpu::DeviceOptions device_options(const Arguments& arguments) {
     fail("option -conv = ", conv, ": expected direct, winograd or automatic");
   return options;
 }
+
+namespace {
+
+constexpr int kMostGpus = 1024;
+
+// -gpus 0,1: the first of them.
+int first_of_gpus(const Arguments& arguments) {
+  const std::string list = arguments.text("gpus");
+  std::vector<int64_t> gpus;
+  for (const std::string_view word : split(list, ',')) gpus.push_back(parse_integer(trim(word)).value_or(-1));
+  if (gpus.empty() || !std::ranges::all_of(gpus, [](int64_t gpu) { return gpu >= 0 && gpu <= kMostGpus; }))
+    fail("option -gpus = ", list, ": expected numbers of GPUs from 0 on, such as 0,1");
+  if (gpus.size() > 1) log::warn(concat("-gpus ", list, ": one GPU computes at a time; it is the first, ", gpus.front()));
+  return static_cast<int>(gpus.front());
+}
+
+cuda::Precision read_precision(const std::string& text) {
+  using cuda::Precision;
+  for (const Precision precision : {Precision::bf16, Precision::tf32, Precision::fp32, Precision::fp16})
+    if (lower(text) == cuda::precision_name(precision)) return precision;
+  fail("option -prec = ", text, ": expected bf16, tf32, fp32 or fp16");
+}
+
+}  // namespace
+
+DeviceChoice device_choice(const Arguments& arguments) {
+  DeviceChoice choice;
+  choice.which = DeviceChoice::Which::automatic;
+  choice.cpu = cpu_options(arguments);
+  if (arguments.has("i")) choice.gpu.gpu = static_cast<int>(arguments.integer("i", -kMostGpus, kMostGpus));
+  if (arguments.has("gpus")) choice.gpu.gpu = first_of_gpus(arguments);
+  if (arguments.has("nogpu") || choice.gpu.gpu < 0)   // -i -1, as in the family
+    choice.which = DeviceChoice::Which::cpu;
+  else if (arguments.has("i") || arguments.has("gpus"))
+    choice.which = DeviceChoice::Which::gpu;
+  if (arguments.has("prec")) choice.precision = read_precision(arguments.text("prec"));
+  choice.gpu.convolutions.deterministic = arguments.has("deterministic");
+  choice.gpu.convolutions.measure = !choice.gpu.convolutions.deterministic;   // what is the fastest today may be another tomorrow
+  choice.gpu.conv_cache = cpu::cache_file("cudnn.json");
+  return choice;
+}
+
+std::unique_ptr<Device> inference_device(const Arguments& arguments) { return open_device(device_choice(arguments), DeviceUse::inference); }
 
 size_t memory_option(const Arguments& arguments) {
   if (!arguments.has("memory")) return 0;

@@ -5,8 +5,8 @@
 
 #include "cli/options.h"
 #include "config/data_file.h"
-#include "device/cpu/device.h"
 #include "graph/network.h"
+#include "train/device_choice.h"
 
 namespace dn::cli {
 
@@ -19,7 +19,9 @@ struct ModelFiles {
 };
 ModelFiles model_files(const Arguments& arguments);
 
-cpu::DeviceOptions device_options(const Arguments& arguments);
+cpu::DeviceOptions cpu_options(const Arguments& arguments);
+DeviceChoice device_choice(const Arguments& arguments);
+std::unique_ptr<Device> inference_device(const Arguments& arguments);
 size_t memory_option(const Arguments& arguments);   // -memory in bytes; 0: not given
 // A network ready for inference. Weights that hold only a part of the layers are refused. seen: images that the weights were trained on.
 Network load_model(const fs::path& cfg, const fs::path& weights, uint64_t* seen = nullptr);

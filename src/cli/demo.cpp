@@ -19,7 +19,8 @@ constexpr float kThreshold = .25f;
 // Validation images spread over the list, with what the network finds in them.
 void show(const fs::path& cfg, const fs::path& weights, const DataFile& data, const fs::path& picture, const Arguments& arguments) {
   Network network = load_model(cfg, weights);
-  cpu::Device device(device_options(arguments));
+  const std::unique_ptr<Device> opened = inference_device(arguments);
+  Device& device = *opened;
   const Dataset images(resolve_path(data.valid, data.file));
   std::vector<std::string> paths;
   const size_t count = std::min(kShown, images.size());
@@ -46,13 +47,13 @@ int demo(const Arguments& arguments) {
   SynthOptions scenes;
   scenes.images = static_cast<int>(arguments.integer("images", 10, 100000));
   scenes.seed = static_cast<uint64_t>(arguments.integer("seed", 0, INT64_MAX));
-  scenes.threads = cpu::Device(device_options(arguments)).threads();
+  scenes.threads = cpu::Device(cpu_options(arguments)).threads();
   TrainOptions options;
   options.cfg = cfg;
   options.data = out / "synth.data";
   options.map = true;
   options.seed = scenes.seed;
-  options.device = device_options(arguments);
+  options.device = device_choice(arguments);
   options.chart_folder = out;
   Network::from_cfg(cfg);  // a wrong cfg is said before images are drawn
   make_synthetic_dataset(out, scenes);

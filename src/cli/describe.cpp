@@ -7,6 +7,7 @@
 #include "graph/plan.h"
 #include "layers/registry.h"
 #include "nn/detection.h"
+#include "train/banner.h"
 #include "train/memory_estimate.h"
 #include "train/training_plan.h"
 
@@ -47,8 +48,10 @@ void layer_table(const Network& network) {
                   fixed(flops, 3), " GFLOP forward per image, about ", fixed(3 * flops, 3), " per trained image"));
 }
 
-void say_memory(std::string_view title, const MemoryEstimate& m, const PlanReport& report) {
-  log::say(concat(title, ": about ", mib(m.total())));
+void say_memory(const Network& network, std::string_view title, const MemoryEstimate& m, const PlanReport& report) {
+  const bool gpu = m.device != DeviceKind::cpu;
+  log::say(gpu ? concat(title, ": about ", mib(m.on_device()), " of the GPU and ", mib(m.on_host()), " of the host, beside the driver's")
+               : concat(title, ": about ", mib(m.total())));
   const auto row = [](std::string_view name, size_t bytes, std::string_view note = {}) {
     if (bytes) log::say(concat("  ", cell(std::string(name), 34), cell(mib(bytes), 12, true), note.empty() ? "" : "  ", note));
   };
@@ -56,47 +59,49 @@ void say_memory(std::string_view title, const MemoryEstimate& m, const PlanRepor
   row("parameters", m.parameters);
   row("parameter gradients", m.gradients);
   row(m.momentum > m.parameters ? "both moments of Adam" : "momentum", m.momentum);
-  row("averages of the parameters (EMA)", m.averages);
   row("weights packed for convolutions", m.packed);
-  row("batches of the loader", m.batches);
-  row("program and libraries", m.process);
+  if (gpu) row("host: parameters and gradients", m.parameters + m.gradients);
+  row(gpu ? "host: averages (EMA)" : "averages of the parameters (EMA)", m.averages);
+  row(gpu ? "host: batches of the loader" : "batches of the loader", m.batches);
+  row(gpu ? "host: program and libraries" : "program and libraries", m.process);
   log::say(concat("  ", report.forward_steps, " forward and ", report.backward_steps, " backward steps, ", report.reorders, " layout conversions"));
+  if (const std::string on_host = host_layers_text(network, report); !on_host.empty()) log::say(concat(" ", on_host));
 }
 
 // What whole-batch normalization costs: memory against operations. chosen: how a run would train; null: nothing fits.
-void choice_table(Network& network, cpu::Device& device, const PlanReport* chosen) {
+void choice_table(Network& network, Device& device, const PlanReport* chosen) {
   const int batch = network.spec().batch, written = network.spec().norm.exact_segments();
   const auto row = [](const std::string& name, int segments, size_t bytes, double again, bool mark) {
     log::say(concat("  ", cell(name, 7), cell(segments == 0 ? "all kept" : concat(segments, segments == 1 ? " segment" : " segments"), 14), cell(mib(bytes), 12, true),
                     "  activations; operations +", fixed(100 * again, 1), " %", mark ? "  <- this one" : ""));
   };
   log::say(concat("whole-batch normalization of ", batch, " images (norm_exact_segments, here ", written < 0 ? "auto" : concat(written), "):"));
-  for (const PlanChoice& choice : Plan(network, device, network.input(batch), PlanOptions{.training = true}).choices())
+  for (const PlanChoice& choice : Plan(network, device, network.input(batch), PlanOptions{.training = true, .only_planned = true}).choices())
     row(concat(choice.segments), choice.segments, choice.arena_bytes, choice.again,
         chosen && written >= 0 && choice.segments == chosen->segments);
   if (chosen && written < 0) row("auto", chosen->segments, chosen->arena_bytes, chosen->again, true);
 }
 
-void training_tables(Network& network, cpu::Device& device, size_t memory) {
+void training_tables(Network& network, Device& device, size_t memory) {
   const NetSpec& net = network.spec();
   std::unique_ptr<Plan> plan;
   std::string refused;
   try {
-    plan = make_training_plan(network, device, {{net.width, net.height}, net.mini_batch(), network.frozen(net.max_batches), memory});   // when the last layers thaw that do
+    plan = make_training_plan(network, device, {{net.width, net.height}, net.mini_batch(), network.frozen(net.max_batches), memory, false, true});   // when the last layers thaw that do
   } catch (const Error& e) {
     refused = e.what();
   }
   if (net.norm.whole_batch()) choice_table(network, device, plan ? &plan->report() : nullptr);
   if (!plan) return log::warn(refused);
-  say_memory(concat("training memory, batch = ", net.batch, " as ", net.parts(), " x ", net.mini_batch()),
-             estimate_training(network, plan->report(), net.width, net.height), plan->report());
+  say_memory(network, concat("training memory, batch = ", net.batch, " as ", net.parts(), " x ", net.mini_batch()),
+             estimate_training(network, plan->report(), net.width, net.height, device.kind()), plan->report());
 }
 
-void memory_tables(Network& network, cpu::Device& device, size_t memory) {
+void memory_tables(Network& network, Device& device, size_t memory) {
   if (std::any_of(network.layers().begin(), network.layers().end(), [](const auto& layer) { return layer->has_loss(); }))
     training_tables(network, device, memory);
-  const Plan plan(network, device, network.input(1), PlanOptions{});
-  say_memory("inference memory, one image", estimate_inference(network, plan.report(), 1), plan.report());
+  const Plan plan(network, device, network.input(1), PlanOptions{.only_planned = true});
+  say_memory(network, "inference memory, one image", estimate_inference(network, plan.report(), 1, device.kind()), plan.report());
 }
 
 // Long lists of values stand on a line of their own.
@@ -149,8 +154,11 @@ int describe(const Arguments& arguments) {
   layer_table(network);
   network.params().initialize(1);
   network.params().allocate_grads();
-  cpu::Device device(device_options(arguments));
+  const std::unique_ptr<Device> opened = open_device_to_plan(device_choice(arguments));
+  Device& device = *opened;
   log::say(concat("device: ", device.description()));
+  if (device.kind() == DeviceKind::cuda && static_cast<cuda::Device&>(device).stream().emulated())
+    log::say("(planned without a GPU: how much memory it has is not known here, nor what convolutions need as workspace, which cuDNN says)");
   memory_tables(network, device, memory_option(arguments));
   return 0;
 }

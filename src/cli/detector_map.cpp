@@ -15,7 +15,8 @@ struct Setup {
   Setup(const Arguments& arguments, const ValidationOptions& options)
       : files(model_files(arguments)),
         network(load_model(files.cfg, *files.weights)),
-        device(device_options(arguments)),
+        opened(inference_device(arguments)),
+        device(*opened),
         validation(read_data_file(files.data), last_head(network), options) {}
   static const Head& last_head(const Network& network) {
     if (network.heads().empty()) fail(network.file(), ": no detection head; expected [yolo] or another head");
@@ -23,7 +24,8 @@ struct Setup {
   }
   ModelFiles files;
   Network network;
-  cpu::Device device;
+  std::unique_ptr<Device> opened;
+  Device& device;
   Validation validation;
 };
 

@@ -131,7 +131,8 @@ int map_coco(const Arguments& arguments) {
   const ModelFiles files = model_files(arguments);
   const DataFile data = read_data_file(files.data);
   Network network = load_model(files.cfg, *files.weights);
-  cpu::Device device(device_options(arguments));
+  const std::unique_ptr<Device> opened = inference_device(arguments);
+  Device& device = *opened;
   if (network.heads().empty()) fail(network.file(), ": no detection head; expected [yolo] or another head");
   const Head& head = *network.heads().back();
   const int classes = head.label_classes();

@@ -67,7 +67,8 @@ int test(const Arguments& arguments) {
   const Request request = read_request(arguments, files);
   const DataFile data = read_data_file(files.data);
   Network network = load_model(files.cfg, *files.weights);
-  cpu::Device device(device_options(arguments));
+  const std::unique_ptr<Device> opened = inference_device(arguments);
+  Device& device = *opened;
   EvaluatorOptions options = evaluator_options(network, device, request.images.size());
   if (request.drawn == request.images.size()) options.mini_batch = 1;  // the time of each image is what people look at
   options.threshold = request.threshold;

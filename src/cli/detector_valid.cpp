@@ -28,7 +28,8 @@ int valid(const Arguments& arguments) {
   if (data.valid.empty()) fail(data.file, ": valid is missing: expected the path of a list of images");
   const Dataset images(resolve_path(data.valid, data.file));
   Network network = load_model(files.cfg, *files.weights);
-  cpu::Device device(device_options(arguments));
+  const std::unique_ptr<Device> opened = inference_device(arguments);
+  Device& device = *opened;
   EvaluatorOptions options = benchmark_options(network, device, images.size());
   options.letter_box |= arguments.has("letter_box");
   options.hierarchy = static_cast<float>(arguments.real("hier", 0, 1));

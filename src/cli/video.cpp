@@ -222,7 +222,8 @@ int video(const Arguments& arguments) {
   const StopSignal stop;
   VideoReader reader = open_reader(request);
   Network network = load_model(files.cfg, *files.weights);
-  cpu::Device device(device_options(arguments));
+  const std::unique_ptr<Device> opened = inference_device(arguments);
+  Device& device = *opened;
   EvaluatorOptions options = evaluator_options(network, device, 1);
   options.mini_batch = 1;
   options.threshold = request.threshold;

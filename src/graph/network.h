@@ -31,6 +31,8 @@ class Network {
   const std::vector<std::unique_ptr<Layer>>& layers() const { return layers_; }
   Shape input(int n, int width, int height) const { return {n, spec_.channels, height, width}; }
   Shape input(int n) const { return input(n, spec_.width, spec_.height); }
+  // A batch is cut into as many mini-batches; a divisor of batch.
+  void set_subdivisions(int subdivisions) { spec_.subdivisions = subdivisions; }
   // Output shape of every layer for a network input. Throws Error when a layer does not fit.
   std::vector<Shape> output_shapes(const Shape& input) const;
   std::vector<Shape> source_shapes(int layer, const Shape& input, std::span<const Shape> outputs) const;

@@ -44,6 +44,10 @@ struct Plan::Impl {
     describe_tensors();
     compile();
     choose();
+    report.forward_steps = static_cast<int>(std::ranges::count_if(kernels, [](const auto& kernel) { return kernel != nullptr; }));
+    report.backward_steps = static_cast<int>(std::ranges::count(events, false, &Event::again));
+    report.host_layers = backend->host_layers();
+    if (options.only_planned) return;
     arena = device.allocate(placed.bytes);
     make_steps();
   }
@@ -173,7 +177,7 @@ void Plan::Impl::choose() {
     throw DoesNotFit(concat(net.file(), ": the activations of ", input_shape.n, " images of ", input_shape.w, " x ", input_shape.h, " need ",
                             bytes_text(static_cast<double>(needed)), options.segments == kAutomatic ? " at least" : "",
                             options.budget > 1 ? concat("; there is room for ", bytes_text(static_cast<double>(options.budget))) : "; nothing is left for them"),
-                     least);
+                     needed, least);
   }
 }
 
@@ -258,8 +262,6 @@ void Plan::Impl::make_steps() {
       io->saved = io == &step.forward_io ? step.saved : step.saved_late;
       io->params = step.params;
     }
-  report.forward_steps = static_cast<int>(steps.size());
-  report.backward_steps = static_cast<int>(std::ranges::count(events, false, &Event::again));
 }
 
 Plan::Plan(Network& network, Device& device, const Shape& input, const PlanOptions& options)
@@ -329,6 +331,7 @@ void Plan::fill_input(const std::function<void(const Tensor&)>& fill) {
 
 void Plan::forward(const Pass& pass) {
   Impl& p = *impl_;
+  ensure(!p.options.only_planned, "such a plan does not run");
   Pass now = pass;
   now.weights_version = p.net.params().version();
   std::fill(p.losses.begin(), p.losses.end(), LossReport{});

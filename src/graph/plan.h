@@ -22,6 +22,7 @@ struct PlanOptions {
   size_t budget = 0;          // bytes; plans that need more are refused (DoesNotFit). 0: no limit
   bool slices = true;         // false: every route copies (tests)
   bool keep_outputs = false;  // every layer's output stays readable after forward (tests, golden comparison)
+  bool only_planned = false;  // what it would take, in report(), memory() and choices(): it takes no memory for activations and does not run
   bool timed = false;         // times() are true on devices that work while the host goes on, which costs such a plan its speed
 };
 
@@ -33,6 +34,7 @@ struct PlanReport {
   int segments = 0;               // as made
   double again = 0;               // operations that backward computes again, as a share of a whole step's
   int forward_steps = 0, backward_steps = 0, reorders = 0;
+  std::vector<int> host_layers;   // of a plan for a GPU: those whose kernel runs on the host, between copies
 };
 
 // How memory can be traded for operations.
@@ -45,8 +47,9 @@ struct PlanChoice {
 // No plan within PlanOptions::budget, or none with that many segments.
 class DoesNotFit : public Error {
  public:
-  DoesNotFit(const std::string& message, size_t at_least) : Error(message), least(at_least) {}
-  size_t least;   // bytes of the smallest plan, whatever its segments
+  DoesNotFit(const std::string& message, size_t as_asked, size_t at_least) : Error(message), needed(as_asked), least(at_least) {}
+  size_t needed;  // bytes of the plan that was asked for
+  size_t least;   // of the smallest, whatever its segments
 };
 
 // Seconds spent in one layer's steps since the plan was made.

@@ -24,6 +24,7 @@ class PlanBackend {
   virtual ~PlanBackend() = default;
   virtual std::unique_ptr<Kernel> compile(const Layer& layer, const KernelArgs& args) = 0;
   virtual void compiled() {}   // all kernels are
+  virtual std::vector<int> host_layers() const { return {}; }   // PlanReport::host_layers
   // Parameter `segment` as kernels see it.
   virtual ParamView view(const ParamSegment& segment) = 0;
   virtual int64_t* norm_updates(int /*layer*/) { return nullptr; }

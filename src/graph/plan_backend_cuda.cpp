@@ -26,9 +26,11 @@ class CudaBackend : public PlanBackend {
     if (type.compile_cuda)
       if (auto kernel = type.compile_cuda(layer, device_, args)) return kernel;
     if (!host_) host_ = std::make_unique<cpu::Device>(cpu::DeviceOptions{.threads = device_.threads()});
+    host_layers_.push_back(layer.index());
     return cuda::host_fallback(layer, type.compile_cpu, *host_, device_, args);
   }
   void compiled() override { device_.convolutions().save(); }
+  std::vector<int> host_layers() const override { return host_layers_; }
 
   ParamView view(const ParamSegment& segment) override {
     const size_t count = segment.spec.count;
@@ -90,6 +92,7 @@ class CudaBackend : public PlanBackend {
   cuda::ParamMirror& mirror_;
   bool training_;
   std::unique_ptr<cpu::Device> host_;
+  std::vector<int> host_layers_;
   std::unique_ptr<DeviceMemory> staging_, planar_;
   std::mutex mutex_;                              // outputs are read by several threads
   std::map<int, std::vector<float>> outputs_;     // on the host, of the last forward pass

@@ -108,7 +108,18 @@ double gflops(const RunFacts& f) {
 
 MemoryEstimate memory(const RunFacts& f) {
   const NetSize size = f.resizer.at(f.start);
-  return estimate_training(f.network, f.plan, size.width, size.height);
+  return estimate_training(f.network, f.plan, size.width, size.height, f.device.kind());
+}
+
+std::string memory_text(const RunFacts& f) {
+  const MemoryEstimate m = memory(f);
+  const auto mib = [](size_t bytes) { return bytes_text(static_cast<double>(bytes)); };
+  const std::string activations = concat("activations ", mib(m.arena), ", ", mib(f.plan.everything_live), " without reuse; parameters, gradients, momentum");
+  if (m.device == DeviceKind::cpu)
+    return concat("memory: about ", mib(m.total()), " (", activations, m.averages > 0 ? ", averages " : " ",
+                  mib(m.parameters + m.gradients + m.momentum + m.averages), "; batches ", mib(m.batches), ")");
+  return concat("memory: about ", mib(m.on_device()), " of the GPU (", activations, " ", mib(m.parameters + m.gradients + m.momentum), "), ", mib(m.on_host()),
+                " of the host (batches ", mib(m.batches), m.averages > 0 ? concat(", averages ", mib(m.averages)) : "", "), beside the driver's");
 }
 
 // When the first layers that stand still at the start begin to learn.
@@ -122,23 +133,32 @@ std::string thaw_text(const RunFacts& f) {
 
 }  // namespace
 
+std::string host_layers_text(const Network& network, const PlanReport& plan) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> by_type;
+  for (const int layer : plan.host_layers) {
+    const std::string& type = network.layers()[static_cast<size_t>(layer)]->type();
+    auto found = std::ranges::find(by_type, type, [](const auto& entry) { return entry.first; });
+    if (found == by_type.end()) found = by_type.insert(by_type.end(), {type, {}});
+    found->second.push_back(concat(layer));
+  }
+  std::vector<std::string> parts;
+  for (const auto& [type, layers] : by_type) parts.push_back(concat(layers.size() > 1 ? "layers " : "layer ", join(layers, ", "), " [", type, "]"));
+  return parts.empty() ? std::string() : concat(" on the CPU, between copies: ", join(parts, "; "));
+}
+
 std::vector<std::string> banner(const RunFacts& f) {
   const NetSpec& net = f.network.spec();
-  const MemoryEstimate m = memory(f);
-  const auto mib = [](size_t bytes) { return bytes_text(static_cast<double>(bytes)); };
   std::vector<std::string> lines;
   lines.push_back(concat(run_name(f.options.cfg), ": ", f.network.layers().size(), " layers, ", count_text(parameters(f)), " parameters, ",
                          fixed(gflops(f), 3), " GFLOP forward per image"));
   lines.push_back(concat("device: ", f.device.description()));
+  if (const std::string on_host = host_layers_text(f.network, f.plan); !on_host.empty()) lines.push_back(on_host);
   lines.push_back(weights_text(f));
   lines.push_back(size_text(f));
   lines.push_back(batch_text(f));
   lines.push_back(rate_text(net));
   lines.push_back(augmentation_text(f));
-  lines.push_back(concat("memory: about ", mib(m.total()), " (activations ", mib(m.arena), ", ", mib(f.plan.everything_live),
-                         " without reuse; parameters, gradients, momentum", m.averages > 0 ? ", averages " : " ",
-                         mib(m.parameters + m.gradients + m.momentum + m.averages), "; batches ",
-                         mib(m.batches), ")"));
+  lines.push_back(memory_text(f));
   const Frozen frozen = f.network.frozen(f.start);
   if (frozen.layers > 0) lines.push_back(concat("frozen: layers 0 to ", frozen.layers - 1));
   if (frozen.parameters > frozen.layers)
@@ -157,13 +177,15 @@ nlohmann::ordered_json start_event(const RunFacts& f) {
           {"weights", f.options.weights ? nlohmann::ordered_json(f.options.weights->string()) : nlohmann::ordered_json(nullptr)},
           {"seed", f.options.seed},
           {"device", f.device.description()},
+          {"host_layers", f.plan.host_layers},
           {"images", f.images},
           {"batch", net.batch},
           {"subdivisions", net.subdivisions},
           {"max_batches", net.max_batches},
           {"parameters", parameters(f)},
           {"gflop_forward", gflops(f)},
-          {"memory_bytes", memory(f).total()}};
+          {"memory_bytes", memory(f).on_host()},
+          {"device_memory_bytes", memory(f).on_device()}};
 }
 
 nlohmann::ordered_json map_event(const MapReport& result, int64_t iteration, double seconds) {

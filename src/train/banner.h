@@ -20,6 +20,8 @@ struct RunFacts {
   int64_t next_map = -1;  // negative: no evaluation during training
 };
 
+// " on the CPU, between copies: layers 12, 14 [crnn]"; empty: none are.
+std::string host_layers_text(const Network& network, const PlanReport& plan);
 std::vector<std::string> banner(const RunFacts& facts);
 nlohmann::ordered_json start_event(const RunFacts& facts);
 

@@ -87,10 +87,17 @@ std::vector<ImageDetections> Evaluator::detect(const Prepared& images, bool cont
   pass.weights_version = network_.params().version();
   pass.continues = continues;
   plan_.forward(pass);
+  device_.synchronize();
   if (options_.average_frames > 1) average_heads();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const auto heads = network_.heads();
   const auto layers = network_.head_layers();
+  std::vector<Tensor> outputs, embeddings;   // by this thread: it is the one that has the device
+  for (size_t h = 0; h < heads.size(); ++h) {
+    outputs.push_back(plan_.output(layers[h]));
+    const int layer = options_.embeddings ? heads[h]->embedding_layer() : -1;
+    embeddings.push_back(layer >= 0 ? plan_.output(layer) : Tensor{});
+  }
   const DecodeOptions decode{options_.threshold, options_.hierarchy, options_.report};
   std::vector<ImageDetections> results(images.count);
   cpu::parallel_for(device_.threads(), images.count, [&](size_t i) {
@@ -103,9 +110,9 @@ std::vector<ImageDetections> Evaluator::detect(const Prepared& images, bool cont
     result.height = images.frames[i].height;
     for (size_t h = 0; h < heads.size(); ++h) {
       const size_t before = result.detections.size();
-      heads[h]->decode(plan_.output(layers[h]), static_cast<int>(i), plan_.input_shape(), decode, result.detections);
-      if (const int layer = heads[h]->embedding_layer(); options_.embeddings && layer >= 0)
-        take_embeddings(plan_.output(layer), static_cast<int>(i), heads[h]->anchors_per_cell(), std::span(result.detections).subspan(before));
+      heads[h]->decode(outputs[h], static_cast<int>(i), plan_.input_shape(), decode, result.detections);
+      if (embeddings[h])
+        take_embeddings(embeddings[h], static_cast<int>(i), heads[h]->anchors_per_cell(), std::span(result.detections).subspan(before));
     }
     keep_probable(result.detections, options_.objectness_only);
     for (Detection& d : result.detections) d.box = to_image(d.box, images.frames[i]);

@@ -26,20 +26,22 @@ size_t available_bytes() {
 
 }  // namespace
 
-MemoryEstimate estimate_training(const Network& network, const PlanReport& plan, int width, int height, int loader_prefetch) {
+MemoryEstimate estimate_training(const Network& network, const PlanReport& plan, int width, int height, DeviceKind device) {
   MemoryEstimate m;
+  m.device = device;
   m.arena = plan.arena_bytes;
   m.parameters = m.gradients = m.momentum = network.params().count() * sizeof(float);
   if (network.spec().adam) m.momentum *= 2;
   if (network.spec().ema_alpha > 0) m.averages = m.parameters;
   m.packed = plan.kernel_bytes;
-  m.batches = network.input(network.spec().batch, width, height).count() * sizeof(float) * static_cast<size_t>(1 + loader_prefetch);
+  m.batches = network.input(network.spec().batch, width, height).count() * sizeof(float) * 2;
   m.process = kProcess;
   return m;
 }
 
-MemoryEstimate estimate_inference(const Network& network, const PlanReport& plan, int images) {
+MemoryEstimate estimate_inference(const Network& network, const PlanReport& plan, int images, DeviceKind device) {
   MemoryEstimate m;
+  m.device = device;
   m.arena = plan.arena_bytes;
   m.parameters = network.params().count() * sizeof(float);
   m.packed = plan.kernel_bytes;

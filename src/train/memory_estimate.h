@@ -1,4 +1,4 @@
-// What a run will take of the machine's memory, from the plan and the cfg: said in the start banner and by `describe`.
+// What a run will take of memory, the machine's and a GPU's, from the plan and the cfg: said in the start banner and by `describe`.
 #pragma once
 
 #include "graph/plan.h"
@@ -12,11 +12,18 @@ struct MemoryEstimate {
   size_t packed = 0;   // what kernels keep of their own: at inference weights as the convolutions want them; standardized ones, those of past batches
   size_t batches = 0;  // loader: the batch in work and the one ahead
   size_t process = 0;  // program, libraries, threads, decoders
-  size_t total() const { return arena + parameters + gradients + momentum + averages + packed + batches + process; }
+  DeviceKind device = DeviceKind::cpu;
+  // On a GPU; the host keeps a copy of parameters and gradients beside.
+  size_t on_device() const { return device == DeviceKind::cpu ? 0 : arena + parameters + gradients + momentum + packed; }
+  size_t on_host() const {
+    const size_t host = parameters + gradients + averages + batches + process;
+    return device == DeviceKind::cpu ? host + arena + momentum + packed : host;
+  }
+  size_t total() const { return on_device() + on_host(); }
 };
 
-MemoryEstimate estimate_training(const Network& network, const PlanReport& plan, int width, int height, int loader_prefetch = 1);
-MemoryEstimate estimate_inference(const Network& network, const PlanReport& plan, int images);
+MemoryEstimate estimate_training(const Network& network, const PlanReport& plan, int width, int height, DeviceKind device = DeviceKind::cpu);
+MemoryEstimate estimate_inference(const Network& network, const PlanReport& plan, int images, DeviceKind device = DeviceKind::cpu);
 
 // What a run may take when nobody says: four fifths of what the machine has free now.
 size_t free_memory();

@@ -18,7 +18,15 @@ Plan& PlanCache::training(NetSize size, int mini_batch, const Frozen& frozen) {
   while (!plans_.empty() && plans_.size() >= capacity_) plans_.pop_back();  // before the new one takes memory
   // Layers that thaw during a run (stopbackward=N) never go back: plans in which they stand still are of no use any more.
   plans_.remove_if([&](const Entry& e) { return e.frozen != frozen; });
-  plans_.push_front({size, mini_batch, frozen, make_training_plan(network_, device_, {size, mini_batch, frozen, memory_})});
+  const TrainingPlanRequest request{size, mini_batch, frozen, memory_, smaller_batches_};
+  std::unique_ptr<Plan> plan;
+  if (!plans_.empty()) try {
+      plan = training_plan(network_, device_, request);
+    } catch (const DoesNotFit&) {
+      plans_.clear();
+    }
+  if (!plan) plan = make_training_plan(network_, device_, request);
+  plans_.push_front({size, mini_batch, frozen, std::move(plan)});
   // Choosing convolution algorithms tries them on buffers of their own; the allocator would keep those pages for the whole run.
   ::malloc_trim(0);
   return *plans_.front().plan;

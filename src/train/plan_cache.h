@@ -14,7 +14,9 @@ class PlanCache {
   PlanCache(Network& network, Device& device, size_t capacity) : network_(network), device_(device), capacity_(capacity) {}
   // Bytes for everything (TrainingPlanRequest::memory).
   void set_memory(size_t bytes) { memory_ = bytes; }
-  // The plan of `mini_batch` images of that size; built when it is not there. Valid until the next call.
+  void set_smaller_batches(bool wanted) { smaller_batches_ = wanted; }   // of TrainingPlanRequest
+  // The plan of `mini_batch` images of that size; built when it is not there, the others dropped where there is no room beside them. Valid until the next
+  // call.
   Plan& training(NetSize size, int mini_batch, const Frozen& frozen);
   void clear() { plans_.clear(); }
   size_t size() const { return plans_.size(); }
@@ -29,6 +31,7 @@ class PlanCache {
   Network& network_;
   Device& device_;
   size_t capacity_, memory_ = 0;
+  bool smaller_batches_ = false;
   std::list<Entry> plans_;  // most recently used first
 };
 

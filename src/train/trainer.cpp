@@ -30,6 +30,8 @@ fs::path train_list(const DataFile& data) {
   return resolve_path(data.train, data.file);
 }
 
+}  // namespace
+
 LoaderOptions loader_options(const Network& network, const TrainOptions& options) {
   const NetSpec& net = network.spec();
   const Head& head = *network.heads().back();
@@ -44,13 +46,11 @@ LoaderOptions loader_options(const Network& network, const TrainOptions& options
   return loader;
 }
 
-}  // namespace
-
 Trainer::Trainer(const TrainOptions& options)
     : options_(options),
       data_(read_data_file(options.data)),
       network_(Network::from_cfg(options.cfg)),
-      device_(std::make_unique<cpu::Device>(options.device)),
+      device_(training_device(options, data_)),
       images_(train_list(data_)),
       resizer_(network_, options.seed),
       loss_scale_(LossScale::of(*device_)),
@@ -58,6 +58,7 @@ Trainer::Trainer(const TrainOptions& options)
       plans_(network_, *device_, kPlansKept),
       map_cadence_(network_.spec(), images_.size(), options.map_epochs, 0) {
   plans_.set_memory(options_.memory);
+  plans_.set_smaller_batches(options_.auto_subdivisions);
   check_training(network_, nullptr, options_);
   load();
   const Head& head = *network_.heads().back();
@@ -110,22 +111,6 @@ std::unique_ptr<PreciseStatistics> Trainer::precise_statistics() {
 std::unique_ptr<WeightAverage::InPlace> Trainer::averaged_weights() {
   if (!averages_ || !averages_->started()) return nullptr;
   return std::make_unique<WeightAverage::InPlace>(*averages_);
-}
-
-int Trainer::mini_batch() const { return mini_batch_at(network_.spec(), resizer_.at(iteration_), resizer_.largest()); }
-
-Plan& Trainer::plan() { return plans_.training(resizer_.at(iteration_), mini_batch(), network_.frozen(iteration_)); }
-
-// Memory is taken before hours have gone by: by the plan of the first iteration, in a fresh run of the largest input; before it, where layers thaw in the
-// course of the run, the plan that trains them all is made, to see that it fits.
-void Trainer::reserve() {
-  const Frozen last = network_.frozen(network_.spec().max_batches);
-  if (last != network_.frozen(iteration_)) {
-    largest_ = plans_.training(resizer_.at(iteration_), mini_batch(), last).report();
-    plans_.clear();
-  }
-  const PlanReport& first = plan().report();
-  if (first.arena_bytes > largest_.arena_bytes) largest_ = first;
 }
 
 void Trainer::announce() {
@@ -319,6 +304,7 @@ void Trainer::evaluate() {
   const auto averaged = averaged_weights();   // what is measured is what is saved as best
   if (averaged) log::say(" of the averages of the weights (ema_alpha):");
   const auto precise = precise_statistics();
+  make_room(evaluator_options(network_, *device_, validation_->paths().size()).mini_batch);
   const std::optional<MapReport> result = validation_->run(network_, *device_);
   if (!result) return;  // interrupted
   map_cadence_.done(iteration_);

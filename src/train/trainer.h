@@ -9,7 +9,7 @@
 #include "config/data_file.h"
 #include "data/dataset.h"
 #include "data/loader.h"
-#include "device/cpu/device.h"
+#include "train/device_choice.h"
 #include "train/image_feed.h"
 #include "train/iteration_log.h"
 #include "train/loss_scale.h"
@@ -38,8 +38,9 @@ struct TrainOptions {
   double confidence = .25, iou_threshold = .5;  // of the precision/recall report and of a true positive
   int points = 0;                               // recall points of the AP; 0: area under the curve
   uint64_t seed = kDefaultSeed;
-  cpu::DeviceOptions device;
+  DeviceChoice device;          // a GPU's choice of convolutions is kept in NAME_cudnn.json, beside the snapshots
   size_t memory = 0;            // bytes for everything (TrainingPlanRequest)
+  bool auto_subdivisions = false;   // what does not fit is cut into more mini-batches
   int loader_threads = 0;       // 0: one in eight cores, at least one
   int show_samples = 0;         // the first augmented samples as pictures in NAME_samples, beside the snapshots
   fs::path chart_folder = ".";  // chart.png and chart_NAME.png, as in the family
@@ -49,6 +50,10 @@ struct TrainOptions {
 void check_training(const Network& network, const WeightsInfo* weights, const TrainOptions& options);
 // Throws Error when a layer is to keep running statistics that were never loaded.
 void check_frozen_statistics(const Network& network);
+// How a run draws its samples.
+LoaderOptions loader_options(const Network& network, const TrainOptions& options);
+// The device of a run, whose GPU keeps what it measures of convolutions in the folder of the snapshots.
+std::unique_ptr<Device> training_device(const TrainOptions& options, const DataFile& data);
 // Updates already behind a run that starts with these weights.
 int64_t starting_iteration(const Network& network, const WeightsInfo* weights, bool clear);
 
@@ -71,6 +76,8 @@ class Trainer {
   void load();
   void open_validation(const Head& head);
   void reserve();
+  void take_plans();
+  void make_room(int images);
   void announce();
   Plan& plan();   // of this iteration
   int mini_batch() const;   // of this iteration

@@ -23,10 +23,12 @@ struct Finished {
   std::string out, err;
 };
 
-// A program, darknet unless another is named, in `folder`. Its stdin is a pipe that stays open and silent, so reading from it would hang.
+// A program, darknet unless another is named, in `folder`. Its stdin is a pipe that stays open and silent, so reading from it would hang. It sees no GPUs
+// unless it is to, so that a test means the same on every machine.
 class Running {
  public:
-  Running(const fs::path& folder, const std::vector<std::string>& arguments, const std::string& program = DN_PROGRAM) : out_(folder / "stdout.txt"), err_(folder / "stderr.txt") {
+  Running(const fs::path& folder, const std::vector<std::string>& arguments, const std::string& program = DN_PROGRAM, bool sees_gpus = false)
+      : out_(folder / "stdout.txt"), err_(folder / "stderr.txt") {
     EXPECT_EQ(::pipe2(silent_, O_CLOEXEC), 0);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
@@ -39,7 +41,14 @@ class Running {
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
-    EXPECT_EQ(::posix_spawn(&pid_, program.c_str(), &actions, nullptr, argv.data(), environ), 0);
+    std::vector<std::string> variables;
+    for (char** variable = environ; *variable; ++variable)
+      if (sees_gpus || !std::string_view(*variable).starts_with("CUDA_VISIBLE_DEVICES=")) variables.emplace_back(*variable);
+    if (!sees_gpus) variables.emplace_back("CUDA_VISIBLE_DEVICES=");
+    std::vector<char*> environment;
+    for (std::string& variable : variables) environment.push_back(variable.data());
+    environment.push_back(nullptr);
+    EXPECT_EQ(::posix_spawn(&pid_, program.c_str(), &actions, nullptr, argv.data(), environment.data()), 0);
     posix_spawn_file_actions_destroy(&actions);
   }
   ~Running() {

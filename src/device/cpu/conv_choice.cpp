@@ -23,11 +23,7 @@ Choices& choices() {
   return all;
 }
 
-fs::path cache_file() {
-  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg && *xdg) return fs::path(xdg) / "darknet" / "convolution.json";
-  if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".cache" / "darknet" / "convolution.json";
-  return {};
-}
+constexpr const char* kFile = "convolution.json";
 
 // Choices are only good for the processor and the library they were measured with.
 std::string machine() {
@@ -45,7 +41,7 @@ std::string machine() {
 void load(Choices& all) {
   if (std::exchange(all.loaded, true)) return;
   try {
-    const auto json = nlohmann::json::parse(read_text(cache_file()), nullptr, false);
+    const auto json = nlohmann::json::parse(read_text(cache_file(kFile)), nullptr, false);
     if (!json.is_object() || !json.contains(machine())) return;
     for (const auto& [key, value] : json[machine()].items())
       if (value.is_boolean()) all.winograd.emplace(key, value.get<bool>());
@@ -55,6 +51,12 @@ void load(Choices& all) {
 }
 
 }  // namespace
+
+std::string cache_file(const std::string& name) {
+  if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg && *xdg) return fs::path(xdg) / "darknet" / name;
+  if (const char* home = std::getenv("HOME"); home && *home) return fs::path(home) / ".cache" / "darknet" / name;
+  return {};
+}
 
 std::optional<bool> remembered_choice(const std::string& key) {
   Choices& all = choices();
@@ -77,7 +79,7 @@ void save_choices() {
   const std::lock_guard lock(all.mutex);
   if (!std::exchange(all.changed, false)) return;
   try {
-    const fs::path path = cache_file();
+    const fs::path path = cache_file(kFile);
     if (path.empty()) return;
     make_directories(path.parent_path());
     nlohmann::json json = nlohmann::json::object();

@@ -12,4 +12,7 @@ std::optional<bool> remembered_choice(const std::string& key);
 void remember_choice(const std::string& key, bool winograd);
 void save_choices();   // to the cache folder; failures are silent, the file is only a convenience
 
+// A file of that folder; empty: the user has none.
+std::string cache_file(const std::string& name);
+
 }  // namespace dn::cpu

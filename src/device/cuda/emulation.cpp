@@ -1,10 +1,14 @@
 // The stream without a GPU. Its memory is out of reach for everything but the stream's own work, so a host that reads through a device's address
 // ends here as it would there.
+#include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "device/cpu/parallel.h"
 #include "device/cuda/emulated_memory.h"
 #include "device/cuda/stream.h"
@@ -20,6 +24,25 @@ class PinnedBlock : public DeviceMemory {
 
  private:
   std::vector<std::byte> memory_;
+};
+
+// What the device has, and what of it is taken.
+struct Bytes {
+  size_t all;
+  std::atomic<size_t> taken = 0;
+  size_t free() const { return all - std::min(all, taken.load()); }
+};
+
+class Block : public DeviceMemory {
+ public:
+  Block(std::shared_ptr<Bytes> device, size_t bytes) : device_(std::move(device)), memory_(emulated_memory(bytes)) { device_->taken += bytes; }
+  ~Block() override { device_->taken -= memory_->bytes(); }
+  std::byte* data() const override { return memory_->data(); }
+  size_t bytes() const override { return memory_->bytes(); }
+
+ private:
+  std::shared_ptr<Bytes> device_;
+  std::unique_ptr<DeviceMemory> memory_;
 };
 
 using Launches = std::vector<std::function<void()>>;
@@ -38,12 +61,19 @@ class EmulatedRecording : public Recording {
   Launches launches_;
 };
 
+constexpr size_t kUnlimited = size_t{1} << 46;
+
 class EmulatedStream : public Stream {
  public:
+  explicit EmulatedStream(size_t bytes) : bytes_(std::make_shared<Bytes>(bytes > 0 ? bytes : kUnlimited)) {}
   void* handle() const override { return nullptr; }
   std::string description() const override { return "emulated GPU"; }
-  std::unique_ptr<DeviceMemory> allocate(size_t bytes) override { return emulated_memory(bytes); }
-  size_t free_bytes() const override { return size_t{8} << 30; }
+  std::unique_ptr<DeviceMemory> allocate(size_t bytes) override {
+    if (bytes > free_bytes())
+      fail("the GPU has not ", bytes_text(static_cast<double>(bytes)), " of memory left; ", bytes_text(static_cast<double>(free_bytes())), " are free");
+    return std::make_unique<Block>(bytes_, bytes);
+  }
+  size_t free_bytes() const override { return bytes_->free(); }
   std::unique_ptr<DeviceMemory> allocate_pinned(size_t bytes) override { return std::make_unique<PinnedBlock>(bytes); }
 
   void to_device(void* to, const void* from, size_t bytes) override {
@@ -86,13 +116,14 @@ class EmulatedStream : public Stream {
     std::memcpy(to, from, bytes);
   }
 
+  std::shared_ptr<Bytes> bytes_;   // blocks may outlive the stream
   bool recording_ = false;
   Launches launches_;
 };
 
 }  // namespace
 
-std::unique_ptr<Stream> emulated_stream() { return std::make_unique<EmulatedStream>(); }
+std::unique_ptr<Stream> emulated_stream(size_t bytes) { return std::make_unique<EmulatedStream>(bytes); }
 
 void run_on_host(size_t count, const std::function<void(size_t)>& body) {
   const int threads = count < 8 ? 1 : cpu::available_processors();

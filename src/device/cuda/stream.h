@@ -45,9 +45,18 @@ class Stream {
   virtual void emulate(std::function<void()> launch) = 0;
 };
 
+// A look at the machine, which takes nothing of a GPU.
+struct Gpus {
+  int count = 0;
+  bool in_build = true;   // this program has code for GPUs
+  std::string reason;     // why there is none: "no usable NVIDIA driver"
+};
+Gpus find_gpus();
+int compute_capability(int gpu);   // 90: 9.0; of one that there is
+
 // Throws Error when there is no such device, no driver, or no CUDA in this build: one line that says which.
 std::unique_ptr<Stream> open_stream(int gpu);
-std::unique_ptr<Stream> emulated_stream();
+std::unique_ptr<Stream> emulated_stream(size_t bytes = 0);   // of memory; 0: as much as anybody asks for
 // body(i) for i in [0, count), on several threads of the host.
 void run_on_host(size_t count, const std::function<void(size_t)>& body);
 

@@ -84,12 +84,9 @@ class GraphRecording : public Recording {
 class GpuStream : public Stream {
  public:
   explicit GpuStream(int gpu) : gpu_(gpu) {
-    int count = 0;
-    if (const cudaError_t status = cudaGetDeviceCount(&count); status != cudaSuccess) {
-      cudaGetLastError();
-      fail(reason(status));
-    }
-    if (gpu < 0 || gpu >= count) fail("-i ", gpu, ": expected 0..", count - 1, ", the GPUs of this machine");
+    const Gpus gpus = find_gpus();
+    if (gpus.count == 0) fail(gpus.reason);
+    if (gpu < 0 || gpu >= gpus.count) fail("-i ", gpu, ": expected 0..", gpus.count - 1, ", the GPUs of this machine");
     check(cudaSetDevice(gpu), "choosing the GPU");
     cudaDeviceProp properties{};
     check(cudaGetDeviceProperties(&properties, gpu), "asking for its properties");
@@ -152,6 +149,23 @@ class GpuStream : public Stream {
 };
 
 }  // namespace
+
+Gpus find_gpus() {
+  Gpus gpus;
+  if (const cudaError_t status = cudaGetDeviceCount(&gpus.count); status != cudaSuccess) {
+    cudaGetLastError();
+    return {0, true, reason(status)};
+  }
+  if (gpus.count == 0) gpus.reason = reason(cudaErrorNoDevice);
+  return gpus;
+}
+
+int compute_capability(int gpu) {
+  int major = 0, minor = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, gpu), "asking for its compute capability");
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, gpu), "asking for its compute capability");
+  return 10 * major + minor;
+}
 
 std::unique_ptr<Stream> open_stream(int gpu) { return std::make_unique<GpuStream>(gpu); }
 

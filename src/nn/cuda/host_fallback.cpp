@@ -25,14 +25,8 @@ class HostFallback : public Kernel {
     for (Write& dx : on_host.dx) dx = dx == Write::accumulate ? Write::overwrite : dx;   // added on the device
     kernel_ = compile(layer, host, on_host);
     needs_ = kernel_->needs();
-    for (const TensorDesc& x : on_host.x) x_.emplace_back(x), dx_.emplace_back(x);
-    y_.emplace_back(on_host.y), y_.emplace_back(on_host.y);
-    size_t largest = args.y.shape.count();
-    for (const TensorDesc& x : args.x) largest = std::max(largest, x.shape.count());
-    planar_.resize(largest);
-    staging_ = device.allocate(2 * round_up(largest * sizeof(float), size_t{256}));
-    for (const size_t bytes : needs_.saved) saved_.emplace_back((bytes + 3) / 4 + 16);
-    scratch_.resize(std::max(needs_.forward_scratch, needs_.backward_scratch) / 4 + 16);
+    x_descs_ = on_host.x;
+    y_desc_ = on_host.y;
   }
 
   Needs needs() const override {
@@ -45,6 +39,7 @@ class HostFallback : public Kernel {
   bool recordable() const override { return false; }
 
   void forward(const Io& io, const Pass& pass) override {
+    if (!staging_) take_memory();
     begin(io);
     for (size_t i = 0; i < x_.size(); ++i) bring(io.x[i], x_[i]);
     bring(io.y, y_[0]);   // what an earlier phase wrote
@@ -78,6 +73,18 @@ class HostFallback : public Kernel {
   }
 
  private:
+  // With the first call: a plan that is only looked at needs none.
+  void take_memory() {
+    for (const TensorDesc& x : x_descs_) x_.emplace_back(x), dx_.emplace_back(x);
+    y_.emplace_back(y_desc_), y_.emplace_back(y_desc_);
+    size_t largest = y_desc_.shape.count();
+    for (const TensorDesc& x : x_descs_) largest = std::max(largest, x.shape.count());
+    planar_.resize(largest);
+    staging_ = device_.allocate(2 * round_up(largest * sizeof(float), size_t{256}));
+    for (const size_t bytes : needs_.saved) saved_.emplace_back((bytes + 3) / 4 + 16);
+    scratch_.resize(std::max(needs_.forward_scratch, needs_.backward_scratch) / 4 + 16);
+  }
+
   float* staging(int which) const {
     return reinterpret_cast<float*>(staging_->data() + static_cast<size_t>(which) * (staging_->bytes() / 2));
   }
@@ -181,6 +188,8 @@ class HostFallback : public Kernel {
   KernelArgs args_;
   std::unique_ptr<Kernel> kernel_;
   Needs needs_;
+  std::vector<TensorDesc> x_descs_;
+  TensorDesc y_desc_;
   std::vector<Twin> x_, dx_, y_;   // y_: y, dy
   std::vector<float> planar_;
   std::unique_ptr<DeviceMemory> staging_;

@@ -1,0 +1,57 @@
+// Where a run computes and how its plans come to their memory.
+#include "base/log.h"
+#include "train/batch_schedule.h"
+#include "train/trainer.h"
+#include "train/training_plan.h"
+
+namespace dn {
+
+std::unique_ptr<Device> training_device(const TrainOptions& options, const DataFile& data) {
+  DeviceChoice choice = options.device;
+  choice.gpu.conv_cache = (output_folder(data.backup, data.file) / concat(run_name(options.cfg), "_cudnn.json")).string();
+  return open_device(choice, DeviceUse::training);
+}
+
+int Trainer::mini_batch() const { return mini_batch_at(network_.spec(), resizer_.at(iteration_), resizer_.largest()); }
+
+Plan& Trainer::plan() { return plans_.training(resizer_.at(iteration_), mini_batch(), network_.frozen(iteration_)); }
+
+// Memory is taken before hours have gone by: by the plan of the first iteration. Before it, to see that they fit, the plan of the largest input is planned,
+// where that is not the first one's, and the plan that trains all layers is made, where some thaw in the course of the run.
+void Trainer::take_plans() {
+  const Frozen last = network_.frozen(network_.spec().max_batches);
+  const bool limited = options_.memory > 0 || free_device_memory(*device_);
+  if (const NetSize most = resizer_.largest(); limited && resizer_.at(iteration_) != most)   // a run that goes on
+    make_training_plan(network_, *device_, {most, mini_batch_at(network_.spec(), most, most), last, options_.memory, options_.auto_subdivisions, true});
+  if (last != network_.frozen(iteration_)) {
+    largest_ = plans_.training(resizer_.at(iteration_), mini_batch(), last).report();
+    plans_.clear();
+  }
+  const PlanReport& first = plan().report();
+  if (first.arena_bytes > largest_.arena_bytes) largest_ = first;
+}
+
+void Trainer::reserve() {
+  if (options_.auto_subdivisions && network_.spec().norm.whole_batch())
+    log::warn("-auto_subdivisions changes nothing: with norm_scope = batch all images are worked on at once; what does not fit is computed again");
+  for (;;) {
+    try {
+      return take_plans();
+    } catch (const TooLittleMemory& e) {
+      if (!options_.auto_subdivisions || e.subdivisions == 0) throw;
+      log::say(subdivisions_text(network_, e.subdivisions));
+      network_.set_subdivisions(e.subdivisions);
+      plans_.clear();
+    }
+  }
+}
+
+// For an evaluation on a GPU: a plan for inference needs no more for an image than one for training, which is made again afterwards.
+void Trainer::make_room(int images) {
+  constexpr size_t kReserve = size_t{64} << 20;
+  const auto free = free_device_memory(*device_);
+  const size_t per_image = largest_.arena_bytes / static_cast<size_t>(mini_batch());
+  if (free && *free < per_image * static_cast<size_t>(images) + kReserve) plans_.clear();
+}
+
+}  // namespace dn
