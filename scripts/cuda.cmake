@@ -31,7 +31,7 @@ if(dn_with_cuda)
     execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-arch OUTPUT_VARIABLE known OUTPUT_STRIP_TRAILING_WHITESPACE)
     string(REGEX MATCHALL "[0-9]+" known "${known}")
     set(chosen)
-    foreach(wanted 75 80 86 89 90 100 120)
+    foreach(wanted 75 80 90 100 120)   # what is built for 80 runs on 86 and 89, for 100 on 103, for 120 on 121
       if(wanted IN_LIST known)
         list(APPEND chosen ${wanted})
       endif()

@@ -8,6 +8,7 @@
 
 #include "base/rng.h"
 #include "layers/registry.h"
+#include "tensor/half.h"
 
 namespace dn::testing {
 namespace {
@@ -19,6 +20,12 @@ double random_parameter(const ParamSpec& spec, Rng& rng) {
     case ParamRole::weight: return spec.init == Init::uniform ? rng.uniform(-spec.init_range, spec.init_range) : rng.uniform(.2, 1.5);
     default: return rng.uniform(-.5, .5);
   }
+}
+
+// Where 16-bit kernels are judged too, inputs are what 16 bits can hold, so that all see the same ones.
+double exact(double value, const CheckOptions& options) {
+  const auto rounded = static_cast<float>(value);
+  return options.bf16 ? from_bf16(to_bf16(rounded)) : rounded;
 }
 
 double loss_of(const Case& c, const Reference& reference, std::span<const RefTensor> x, std::span<const std::vector<double>> params) {
@@ -93,7 +100,7 @@ Case make_case(const std::string& text, const std::vector<Shape>& shapes, const 
     RefTensor t{shape, std::vector<double>(shape.count())};
     for (double& v : t.v) v = static_cast<float>(rng.uniform(options.low, options.high));
     if (options.prepare) options.prepare(t);
-    for (double& v : t.v) v = static_cast<float>(v);
+    for (double& v : t.v) v = exact(v, options);
     c.x.push_back(std::move(t));
   }
   c.specs = c.layer->params(in);
@@ -102,7 +109,7 @@ Case make_case(const std::string& text, const std::vector<Shape>& shapes, const 
     for (double& v : c.params.back()) v = static_cast<float>(random_parameter(spec, rng));
   }
   c.r = {c.out, std::vector<double>(c.out.count())};
-  for (double& v : c.r.v) v = static_cast<float>(rng.uniform(-1, 1));
+  for (double& v : c.r.v) v = exact(rng.uniform(-1, 1), options);
   return c;
 }
 
