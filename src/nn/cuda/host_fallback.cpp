@@ -41,12 +41,14 @@ class HostFallback : public Kernel {
   void forward(const Io& io, const Pass& pass) override {
     if (!staging_) take_memory();
     begin(io);
-    for (size_t i = 0; i < x_.size(); ++i) bring(io.x[i], x_[i]);
-    bring(io.y, y_[0]);   // what an earlier phase wrote
+    // Where the output has phases of its own, they have no x, and those before have no y.
+    const bool reads = needs_.output_phase == 0 || pass.phase < needs_.output_phase, writes = pass.phase >= needs_.output_phase;
+    for (size_t i = 0; i < x_.size() && reads; ++i) bring(io.x[i], x_[i]);
+    if (pass.phase > needs_.output_phase) bring(io.y, y_[0]);   // what an earlier phase wrote
     fetch_saved(io);
     const Io host = host_io(io, pass);
     kernel_->forward(host, pass);
-    send(y_[0], io.y, false);
+    if (writes) send(y_[0], io.y, false);
     send_saved(io);
     end(io, false);
   }
