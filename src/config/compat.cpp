@@ -33,7 +33,7 @@ constexpr ForeignKey kForeignNetKeys[] = {
     {"attention", "0", false, "adversarial training is not built, training goes without it"},
     {"try_fix_nan", "0", false, "a NaN is never replaced: its update is left out, and ten in a row end the training"},
     // mean nothing here or to a detector
-    {"loss_scale", "1", false, "arithmetic is FP32, which needs no loss scaling"},
+    {"loss_scale", "1", false, "fp16 on a GPU finds its own factor, the other precisions need none"},
     {"optimized_memory", "0", false, "memory is always planned"},
     {"workspace_size_limit_MB", "1024", false, "memory is always planned"},
     {"use_cuda_graph", "0", false, "it changes no result"},
