@@ -1,6 +1,6 @@
 // [maxpool]: the largest value of every size x size window (compatibility notes 4.5; the window: nn/pool_window.h).
 //   y[c,i,j] = max of x[c] over the window's valid cells; of equal values the first in row order counts, also for the gradient
-// Backward keeps the winner's place inside its window, one byte a value for size <= 15, two beyond; neither x nor y.
+// Backward keeps the winner's place inside its window, one byte a value for size <= 15, two beyond (a GPU: see maxpool_cuda.cu); neither x nor y.
 // With maxpool_depth=1 there is no window, the maximum goes over channels, and backward keeps which (four bytes a value):
 //   y[g,i,j] = max of x[k,i,j] over k = g, g + out_channels, g + 2 out_channels, ...; of equal values the first counts
 // With antialiasing windows step by 1, and a blur behind them by stride (nn/antialias.h).
