@@ -158,11 +158,22 @@ TEST(host_fallback, statistics_over_mini_batches) {
   }
 }
 
-// Whole batches: the phases of a normalized convolution are run anew in backward, some without its input, some without its output.
+// Whole batches: the phases of a normalized convolution are run anew in backward, some without its input, some, as nobody reads its output then, without that.
 TEST(host_fallback, whole_batches_in_segments) {
-  for (const int segments : {0, 1, 3, 5}) {
+  const std::string head = "[convolutional]\nsize=1\nfilters=14\nactivation=linear\n[yolo]\nmask=0,1\nanchors=4,5, 9,8\nclasses=2\nnum=2\nmax=10\n";
+  const std::string conv = "[convolutional]\nbatch_normalize=1\nsize=3\npad=1\nactivation=leaky\nfilters=12\n";
+  std::string residual = "[net]\nbatch=4\nwidth=16\nheight=16\nchannels=3\nnorm_scope=batch\n" + conv;
+  std::vector<int> on_host;
+  for (int k = 0; k < 4; ++k) {  // of other widths than what takes their memory
+    residual +=
+        "[convolutional]\nbatch_normalize=1\nsize=1\nactivation=leaky\nfilters=24\n" + conv + "groups=2\n[shortcut]\nfrom=-3\nactivation=linear\n";
+    on_host.push_back(3 * k + 2);
+  }
+  for (const int segments : {0, 1, 4}) {
     SCOPED_TRACE(segments);
-    compare({.text = net_text("subdivisions=1\nnorm_scope=batch"), .options = {.training = true, .segments = segments}, .parts = 1}, kOnHost);
+    const PlanOptions options{.training = true, .segments = segments};
+    compare({.text = net_text("norm_scope=batch"), .options = options, .parts = 1}, kOnHost);
+    compare({.text = residual + head, .options = options, .parts = 1}, on_host);
   }
 }
 
