@@ -312,7 +312,6 @@ Tensor Plan::output_gradient(int layer) const {
 
 void Plan::set_input(const float* images) {
   Impl& p = *impl_;
-  const Shape& s = p.input_shape;
   if (p.life.input < 0) {
     p.plain_input = images;
     for (Step& step : p.steps)

@@ -1,6 +1,7 @@
 #include "nn/param.h"
 
 #include <atomic>
+#include <mutex>
 
 #include "base/rng.h"
 
@@ -71,9 +72,22 @@ std::span<float> ParamStore::grads() {
   return grads_;
 }
 
+// Several threads may come upon stale values at once: one of them brings the others', which wait for it. The copy writes through values() itself.
 void ParamStore::fetch() const {
-  stale_values_ = false;   // first: the copy writes through values()
-  copy_->fetch_values(const_cast<ParamStore&>(*this));
+  static std::mutex mutex;
+  thread_local bool fetching = false;
+  if (fetching) return;
+  const std::lock_guard lock(mutex);
+  if (!stale_values_) return;
+  fetching = true;
+  try {
+    copy_->fetch_values(const_cast<ParamStore&>(*this));
+  } catch (...) {
+    fetching = false;
+    throw;
+  }
+  fetching = false;
+  stale_values_ = false;
 }
 
 void ParamStore::touch() { version_ = next_version(); }

@@ -10,6 +10,7 @@ class Batchnorm : public Layer {
  public:
   static std::unique_ptr<Batchnorm> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Batchnorm& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Batchnorm& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys() { return with_norm_keys({}, NormPlace::batchnorm); }
 
   Shape output_shape(std::span<const Shape> in) const override;

@@ -6,6 +6,7 @@
 #include "device/cuda/launch.h"
 #include "device/cuda/view.h"
 #include "layers/convolutional/convolutional.h"
+#include "nn/cuda/layout.h"
 #include "nn/cuda/norm.h"
 
 namespace dn {
@@ -43,20 +44,6 @@ struct DeliverWeights {
     const size_t tap = i % form.taps(), above = i / form.taps(), c = above % static_cast<size_t>(form.channels), o = above / static_cast<size_t>(form.channels);
     const float value = packed.get((o * form.taps() + tap) * static_cast<size_t>(form.packed_channels) + c);
     gradient[i] = add ? gradient[i] + value : value;
-  }
-};
-
-// A tensor into another of its shape, which may have other strides and another precision.
-struct CopyTensor {
-  View from, to;
-  bool add;
-  DN_HD void operator()(size_t i) const {
-    const auto [pixel, channel] = cuda::eight_place(i, from.groups());
-    const cuda::Eight value = from.get_eight(from.at(pixel, channel));
-    if (add)
-      to.add_eight(to.at(pixel, channel), value);
-    else
-      to.set_eight(to.at(pixel, channel), value);
   }
 };
 
@@ -178,7 +165,7 @@ class ConvCudaKernel : public Kernel {
     const bool straight = args_.dx[0] == Write::overwrite && dx.desc == dense_x_;
     const Tensor made = straight ? dx : Tensor{dense_x_, static_cast<float*>(scratch.take(dense_x_.bytes()))};
     data_->run(device_.stream(), dz.data, packed_->data(), made.data, workspace);
-    if (!straight) copy(made, dx, args_.dx[0] == Write::accumulate);
+    if (!straight) cuda::copy_tensor(device_.stream(), made, dx, args_.dx[0] == Write::accumulate);
   }
 
  private:
@@ -194,12 +181,8 @@ class ConvCudaKernel : public Kernel {
 
   const void* narrow_x(const Tensor& x, void* room) const {
     if (x.desc == dense_x_) return x.data;
-    copy(x, {dense_x_, static_cast<float*>(room)}, false);
+    cuda::copy_tensor(device_.stream(), x, {dense_x_, static_cast<float*>(room)}, false);
     return room;
-  }
-  void copy(const Tensor& from, const Tensor& to, bool add) const {
-    const View v = cuda::view(from);
-    cuda::for_each(device_.stream(), v.eights(), CopyTensor{v, cuda::view(to), add});
   }
 
   const Convolutional& layer_;

@@ -36,7 +36,7 @@ std::string net_text(const std::string& net_keys) {
                 head);                                                                // 15, 16
 }
 
-const std::vector<int> kOnHost = {2, 6, 11};  // of net_text()
+const std::vector<int> kOnHost = {2, 11};  // of net_text()
 
 struct Result {
   std::vector<std::vector<float>> outputs;  // of the last pass, per layer, as far as they are kept

@@ -2,6 +2,7 @@
 
 #include "device/cuda/launch.h"
 #include "device/cuda/view.h"
+#include "nn/cuda/eights.h"
 
 namespace dn::cuda {
 namespace {
@@ -32,6 +33,16 @@ struct ToPlanar {
   }
 };
 
+struct CopyTensor {
+  View from, to;
+  bool add;
+  DN_HD void operator()(size_t i) const {
+    const auto [pixel, channel] = eight_place(i, from.groups());
+    const Eight value = from.get_eight(from.at(pixel, channel));
+    put_eight(to, to.at(pixel, channel), value, add);
+  }
+};
+
 }  // namespace
 
 void planar_to_channels_last(Stream& stream, const float* from, const Tensor& to) {
@@ -42,6 +53,11 @@ void planar_to_channels_last(Stream& stream, const float* from, const Tensor& to
 void channels_last_to_planar(Stream& stream, const Tensor& from, float* to) {
   const View v = view(from);
   for_each(stream, v.pixels() * static_cast<size_t>(v.c), ToPlanar{v, to});
+}
+
+void copy_tensor(Stream& stream, const Tensor& from, const Tensor& to, bool add) {
+  const View v = view(from);
+  for_each(stream, v.eights(), CopyTensor{v, view(to), add});
 }
 
 }  // namespace dn::cuda

@@ -10,4 +10,7 @@ namespace dn::cuda {
 void planar_to_channels_last(Stream& stream, const float* from, const Tensor& to);
 void channels_last_to_planar(Stream& stream, const Tensor& from, float* to);
 
+// A channels-last tensor into another of its shape, which may have other strides and another precision.
+void copy_tensor(Stream& stream, const Tensor& from, const Tensor& to, bool add);
+
 }  // namespace dn::cuda
