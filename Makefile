@@ -4,7 +4,8 @@
 #   make bench   speed against the machine and peers  make clean   removes what was built
 #   make install PREFIX=/usr/local DESTDIR=           the program, its manual page, completion for bash
 # JOBS=N limits parallelism. DN_SKIP_DEPS=1 leaves Debian packages alone. GPU=1 builds kernels for NVIDIA GPUs, GPU=0 none; build/ remembers it, and
-# at first they are built where nvcc is found. The other variables of AlexeyAB's Makefile are taken with a word on what stands in for them.
+# at first they are built where nvcc is found. CUDA_ARCHS="80 90": for these compute capabilities only. The other variables of AlexeyAB's Makefile are
+# taken with a word on what stands in for them.
 
 JOBS ?= $(shell nproc)
 # Waiting OpenMP threads sleep instead of spinning, since several tests share the cores.
@@ -14,7 +15,8 @@ FIXED_ADDRESSES = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 PREFIX ?= /usr/local
 
-CUDA = $(if $(filter-out 0 1,$(GPU)),$(error GPU=$(GPU): expected 0 or 1))$(if $(filter 1,$(GPU)),-DDN_CUDA=ON)$(if $(filter 0,$(GPU)),-DDN_CUDA=OFF)
+CUDA = $(if $(filter-out 0 1,$(GPU)),$(error GPU=$(GPU): expected 0 or 1))$(if $(filter 1,$(GPU)),-DDN_CUDA=ON)$(if $(filter 0,$(GPU)),-DDN_CUDA=OFF) \
+  $(if $(CUDA_ARCHS),-DDN_CUDA_ARCHITECTURES="$(CUDA_ARCHS)")
 # $(call note,VARIABLE,value,what about it; no commas)
 note = $(if $(filter $(2),$($(1))),$(info $(1)=$(2): $(3)))
 notes = $(call note,CUDNN,0,cuDNN is opened when a GPU is used; where it is missing our own kernels compute, slowly. Nothing to build)\

@@ -154,7 +154,7 @@ TEST_F(Gpu, without_one_inference_is_silent_unless_it_is_named) {
 TEST_F(Gpu, describe_plans_for_a_gpu_that_is_not_there) {
   const fs::path cfg = fs::path(DN_SOURCE_DIR) / "cfg" / "yolov4-tiny.cfg";
   const auto memory = [&](std::vector<std::string> options) {
-    options.insert(options.begin(), {"describe", cfg.string()});
+    options.insert(options.begin(), {"describe", cfg.string(), "-conv", "direct"});
     const Finished result = run(options);
     EXPECT_EQ(result.code, 0) << result.err;
     EXPECT_EQ(result.err, "");

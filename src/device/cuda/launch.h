@@ -52,8 +52,9 @@ void run_block(const Body& body, Place place, std::integer_sequence<int, phases.
 #if defined(__CUDACC__)
 void check_launch();   // throws Error
 
+// At least one block on a processor: where that is not said, the compiler has registers spilled for the sake of more.
 template <class Body>
-__global__ void __launch_bounds__(kItemThreads) items_kernel(const Body body, size_t count) {
+__global__ void __launch_bounds__(kItemThreads, 1) items_kernel(const Body body, size_t count) {
   const size_t step = static_cast<size_t>(gridDim.x) * blockDim.x;
   for (size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) body(i);
 }
@@ -68,7 +69,7 @@ __device__ __forceinline__ void run_phases(const Body& body, const Place& place,
 }
 
 template <class Body>
-__global__ void __launch_bounds__(Body::kThreads) blocks_kernel(const Body body) {
+__global__ void __launch_bounds__(Body::kThreads, 1) blocks_kernel(const Body body) {
   __shared__ alignas(16) unsigned char memory[sizeof(typename Body::Shared)];
   const Place place{static_cast<int>(blockIdx.x), static_cast<int>(blockIdx.y), static_cast<int>(threadIdx.x)};
   typename Body::State state;
