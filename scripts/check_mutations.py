@@ -13,25 +13,25 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TESTS = "batch_norm*:norm*:oracle/NormVectors*:convolutional.normalizes*:batchnorm*:convolutional.standardizes*"
 BATCH = "src/nn/batch_norm.cpp"
+CHANNEL = "src/nn/batch_norm_channel.h"
 FAULTS = [
-    ("eps outside the root", "src/nn/norm.cpp", "return spec.eps_outside ?", "return !spec.eps_outside ?"),
-    ("detached: n for N", BATCH, "    count = counts_[c];", "    count = own_count_;"),
-    ("minibatch, local: N for n", BATCH, "count = own_count_, centre = mean", "count = counts_[c], centre = mean"),
-    ("exact: n for N", BATCH, "const double count = stored_[static_cast<size_t>(pass.micro_step)][c].count", "const double count = own_count_"),
+    ("eps outside the root", CHANNEL, "return spec.eps_outside ?", "return !spec.eps_outside ?"),
+    ("detached: n for N", CHANNEL, "    count = channel.count;", "    count = channel.own_count;"),
+    ("minibatch, local: N for n", CHANNEL, "count = channel.own_count, centre = mean", "count = channel.count, centre = mean"),
+    ("exact: n for N", CHANNEL, "  channel.q += s * s * b / stored.count;", "  channel.q += s * s * b / channel.own_count;"),
     ("no dbeta", BATCH, "deliver(params.beta.grad[c], trained ? sum_dz[c] : 0", "deliver(params.beta.grad[c], trained ? 0 * sum_dz[c] : 0"),
-    ("y for xh in dgamma", BATCH, "    deliver(params.gamma.grad[c], trained ? gamma_gradient",
-     "    gamma_gradient = gamma_gradient * params.gamma.value[c] + params.beta.value[c] * sum_dz[c];\n    deliver(params.gamma.grad[c], trained ? gamma_gradient"),
-    ("the pool is not reset", BATCH, "  if (pass.micro_step == 0)\n    pool_ = own;", "  if (pool_.empty())\n    pool_ = own;"),
+    ("no xh in dgamma", CHANNEL, "const double plain = t * static_cast<double>(saved.v[kInvStd]);", "const double plain = t * static_cast<double>(saved.v[kInvStd]) + .1 * s1;"),
+    ("the pool is not reset", CHANNEL, "  if (call.micro_step == 0)\n    channel.pool = own;", "  if (channel.pool.count == 0)\n    channel.pool = own;"),
     ("ranks weighted equally", BATCH, "merged[i % channels_].merge({all[3 * i],", "merged[i % channels_].merge({all[3 * i] > 0 ? 60. : 0.,"),
-    ("running statistics per mini-batch under a pool", BATCH, "  if (spec_.update_per_batch) {", "  if (spec_.update_per_batch && !pooled()) {"),
-    ("dgamma over all ranks on every rank", BATCH, "const bool whole = pooled() && spec_.gradient == NormGradient::exact;\n  if (whole && last(pass))",
-     "for (size_t c = 0; c < channels_ && pass.group; ++c) deliver(params.gamma.grad[c], sum_dz_x[c] * static_cast<double>(vectors_.at(saved, kInvStd)[c]), pass.param_grads);\n"
-     "  const bool whole = pooled() && spec_.gradient == NormGradient::exact;\n  if (whole && last(pass))"),
-    ("statistics constant in backward", BATCH, "  for (size_t c = 0; c < channels_; ++c) {\n    const Bracket", "  for (size_t c = 0; c < 0; ++c) {\n    const Bracket"),
-    ("another mean in backward", BATCH, "const double mean = vectors_.at(saved, kMean)[c], scale", "const double mean = .1 + vectors_.at(saved, kMean)[c], scale"),
-    ("NaN moves running statistics", BATCH, "    if (!finite(m)) continue;\n", ""),
-    ("biased running variance", BATCH, "spec_.biased_running ? m.variance()", "!spec_.biased_running ? m.variance()"),
-    ("the pool meets the last mini-batch only", BATCH, "    for (size_t c = 0; c < channels_; ++c) pool_[c].merge(own[c]);", "    pool_ = own;"),
+    ("running statistics per mini-batch under a pool", CHANNEL, "  if (spec.update_per_batch) return call.last()", "  if (spec.update_per_batch && !pooled(spec)) return call.last()"),
+    ("dgamma over all ranks on every rank", BATCH, "    std::ranges::fill(sum_dz, 0), std::ranges::fill(sum_dz_x, 0);\n",
+     "    for (size_t c = 0; c < channels_; ++c) deliver(params.gamma.grad[c], sum_dz_x[c], pass.param_grads);\n"
+     "    std::ranges::fill(sum_dz, 0), std::ranges::fill(sum_dz_x, 0);\n"),
+    ("statistics constant in backward", BATCH, "    offset[c] = static_cast<float>(b.offset), slope[c] = static_cast<float>(b.slope);", "    (void)b;"),
+    ("another mean in backward", CHANNEL, "const double mean = saved.v[kMean], scale", "const double mean = .1 + saved.v[kMean], scale"),
+    ("NaN moves running statistics", CHANNEL, "  if (!finite(m)) return;\n", ""),
+    ("biased running variance", CHANNEL, "spec.biased_running && !set ? m.variance()", "!spec.biased_running && !set ? m.variance()"),
+    ("the pool meets the last mini-batch only", CHANNEL, "    channel.pool.merge(own);", "    channel.pool = own;"),
     ("the present counts once among the window's batches", "src/nn/norm_history.cpp", "(own + past.mean) / batches;", "(own + past.mean) / (batches + 1);"),
     ("no correction for moved weights", "src/nn/norm_history.cpp", "      if (jacobian) {", "      if (jacobian && q == 0) {"),
     ("Chan's term between the parts missing", "src/nn/moments.h", "m2 += other.m2 + difference", "m2 += other.m2 + 0 * difference"),
