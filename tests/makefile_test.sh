@@ -3,7 +3,9 @@
 set -eu
 cd "$1"
 fail() { echo "makefile_test.sh: $*" >&2; exit 1; }
-plan() { MAKEFLAGS= make -n "$@" 2>&1 || true; }
+# What make was called with around this test must not reach the makes inside it.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES JOBS GPU CUDA_ARCHS CUDNN CUDNN_HALF OPENMP OPENCV AVX LIBSO ZED_CAMERA ZED_CAMERA_v2_8
+plan() { make -n "$@" 2>&1 || true; }
 
 for line in 'CUDNN=0 cuDNN' 'CUDNN_HALF=1 -prec' 'OPENMP=0 -threads' 'OPENCV=1 FFmpeg' 'AVX=0 vector' 'LIBSO=1 library' 'ZED_CAMERA=1 ZED'; do
   said=$(plan "${line%% *}" | grep -c "^${line%% *}: .*${line#* }" || true)
