@@ -1,6 +1,8 @@
 // The networks that people train most, on the GPU of the tests: no layer of them goes back to the host, and a step of the smallest learns what the CPU's does.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/rng.h"
 #include "device/cpu/device.h"
 #include "graph/plan.h"
@@ -18,6 +20,9 @@ TEST_P(CudaZoo, all_layers_have_kernels) {
   EXPECT_TRUE(training.report().host_layers.empty());
   const Plan inference(network, device, network.input(1, 64, 64), {.only_planned = true});
   EXPECT_TRUE(inference.report().host_layers.empty());
+  // Nor is a residual sum a pass over memory of its own.
+  const auto sums = std::ranges::count_if(network.layers(), [](const auto& layer) { return layer->type() == "shortcut"; });
+  for (const Plan* plan : {&training, &inference}) EXPECT_EQ(std::ssize(plan->report().summing_layers), sums);
 }
 
 INSTANTIATE_TEST_SUITE_P(networks, CudaZoo, ::testing::Values("yolov3", "yolov4", "yolov4-tiny", "yolov4-csp", "yolov7"),

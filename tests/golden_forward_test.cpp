@@ -2,6 +2,7 @@
 // (golden/forward: net.cfg, net.weights, input.npy, layerNNN.npy). A case whose section is not built is reported by name as skipped.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "device/cpu/device.h"
@@ -53,18 +54,19 @@ const RecordedDefect* defect(std::string_view name, int layer, int channel, int 
 
 class golden_forward : public ::testing::TestWithParam<std::string> {};
 
-// name: of the case; tolerance: of a layer's largest entry.
-void expect_recorded_outputs(const std::string& name, Device& device, double tolerance) {
+// name: of the case; tolerance: of a layer's largest entry; slices: PlanOptions::slices.
+void expect_recorded_outputs(const std::string& name, Device& device, double tolerance, bool slices = true) {
   if (name == "absent") GTEST_SKIP() << "no folder of reference outputs";
   const fs::path folder = fs::path(testing::golden_folder()) / "forward" / name;
   if (const std::string reason = not_built(folder / "net.cfg"); !reason.empty()) GTEST_SKIP() << reason;
   Network network = Network::from_cfg(folder / "net.cfg");
   load_weights(network, folder / "net.weights");
   const testing::Npy input = testing::read_npy(folder / "input.npy");
-  Plan plan(network, device, network.input(1), {.keep_outputs = true});
+  Plan plan(network, device, network.input(1), {.slices = slices, .keep_outputs = true});
   plan.set_input(input.data.data());
   plan.forward({});
   for (const auto& layer : network.layers()) {
+    if (std::ranges::count(plan.report().summing_layers, layer->index()) > 0) continue;
     std::string number = concat(layer->index());
     testing::Npy expected = testing::read_npy(folder / concat("layer", std::string(3 - number.size(), '0'), number, ".npy"));
     const Tensor got = plan.output(layer->index());
@@ -94,7 +96,7 @@ TEST_P(golden_forward, every_layer) {
 
 TEST_P(golden_forward, every_layer_on_a_gpu) {
   cuda::Device device(testing::gpu_options(cuda::Precision::fp32));
-  expect_recorded_outputs(GetParam(), device, 2e-5);
+  for (const bool slices : {true, false}) expect_recorded_outputs(GetParam(), device, 2e-5, slices);
 }
 
 INSTANTIATE_TEST_SUITE_P(reference, golden_forward, ::testing::ValuesIn(cases()), [](const auto& test) { return test.param; });

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "nn/detection.h"
-
 namespace dn {
 namespace {
 
@@ -72,12 +70,7 @@ class Planner {
 
   bool read_by_caller(int i) const {
     if (facts_.keep_outputs) return true;
-    return !facts_.training && (facts_.network.layers()[static_cast<size_t>(i)]->head() || i + 1 == count_ || is_embedding(i));
-  }
-
-  bool is_embedding(int i) const {
-    return std::ranges::any_of(facts_.network.heads(),
-                               [&](const Head* head) { return head->embedding_layer() >= 0 && facts_.wiring.root_of(head->embedding_layer()) == i; });
+    return !facts_.training && (facts_.network.layers()[static_cast<size_t>(i)]->head() || i + 1 == count_ || is_embedding(facts_.network, facts_.wiring, i));
   }
 
   void request_outputs(std::vector<Use>& uses) {

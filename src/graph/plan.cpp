@@ -102,11 +102,12 @@ struct Plan::Impl {
   PlanReport report;
 };
 
-// TensorDesc::image_channels of a layer's slice.
+// TensorDesc::image_channels of a layer's slice; one that is all of the other layer's tensor has no gaps.
 int Plan::Impl::image_channels(const std::vector<Slice>& kind, int layer) const {
   const int whole = kind[static_cast<size_t>(layer)].home;
   const TensorDesc form = device.activation(shapes[static_cast<size_t>(whole)], false);
-  return whole == layer || (input_shape.n == 1 && !form.channels_last) ? 0 : form.padded_channels();
+  const bool all = shapes[static_cast<size_t>(whole)].c == shapes[static_cast<size_t>(layer)].c;
+  return all || (input_shape.n == 1 && !form.channels_last) ? 0 : form.padded_channels();
 }
 
 // What a loss reads is in FP32.
@@ -123,7 +124,7 @@ void Plan::Impl::describe_tensors() {
   for (const auto& layer : layers) operations.push_back(layer->forward_flops(net.source_shapes(layer->index(), input_shape, shapes)));
   input_desc = device.activation(input_shape, false);
   if (device.kind() == DeviceKind::cpu && layers[0]->reads_plain(input_shape)) input_desc = {input_shape, 1};
-  slices = place_slices(net, shapes, {options.training, options.slices, device.slice_channels(), input_desc.channels_last}, wiring);
+  slices = place_slices(net, shapes, {options.training, options.slices, device.slice_channels(), input_desc.channels_last, device.kind() == DeviceKind::cuda}, wiring);
   for (int i = 0; i < layer_count; ++i) {
     const Layer& layer = *layers[static_cast<size_t>(i)];
     if (layer.is_view()) {
@@ -151,6 +152,9 @@ void Plan::Impl::compile() {
     args.backward = wiring.backward[at];
     args.frozen = i < options.frozen.layers;
     args.dx = wiring.dx[at];
+    if (const int other = slices.residual[at]; other != kNetworkInput) args.residual = desc_of(other), report.summing_layers.push_back(i);
+    args.made = slices.made[at];
+    args.keeps_dy = slices.keeps_dy[at];
     kernels[at] = backend->compile(layer, args);
     recordable &= kernels[at]->recordable();
     needs[at] = kernels[at]->needs();
@@ -242,6 +246,8 @@ Step Plan::Impl::make_step(int layer) {
   step.forward_io.rejection = options.training ? net.rejection() : nullptr;
   step.again_io = step.forward_io;
   step.again_io.y = output_tensor(layer, true);
+  if (const int other = slices.residual[at]; other != kNetworkInput)
+    step.forward_io.residual = output_tensor(other, false), step.again_io.residual = output_tensor(other, true);
   step.backward_io = step.again_io;
   step.forward_io.scratch = bytes_at(b.now.scratch);
   step.again_io.scratch = bytes_at(b.late.scratch);

@@ -20,8 +20,8 @@ struct PlanOptions {
   int segments = 0;           // training. 0: everything that backward needs is kept; N: it computes what it can again, in at most so many parts and as
                               // little memory as these allow; kAutomatic: as little again as the budget allows
   size_t budget = 0;          // bytes; plans that need more are refused (DoesNotFit). 0: no limit
-  bool slices = true;         // false: every route copies (tests)
-  bool keep_outputs = false;  // every layer's output stays readable after forward (tests, golden comparison)
+  bool slices = true;         // false: every route copies, every sum is a step of its own (tests)
+  bool keep_outputs = false;  // every layer's output stays readable after forward (tests, golden comparison); see PlanReport::summing_layers
   bool only_planned = false;  // what it would take, in report(), memory() and choices(): it takes no memory for activations and does not run
   bool timed = false;         // times() are true on devices that work while the host goes on, which costs such a plan its speed
 };
@@ -35,6 +35,7 @@ struct PlanReport {
   double again = 0;               // operations that backward computes again, as a share of a whole step's
   int forward_steps = 0, backward_steps = 0, reorders = 0;
   std::vector<int> host_layers;   // of a plan for a GPU: those whose kernel runs on the host, between copies
+  std::vector<int> summing_layers;   // those that finish the [shortcut] behind them: their output is its (Layer::finishes_sums)
 };
 
 // How memory can be traded for operations.

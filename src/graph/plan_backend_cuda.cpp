@@ -25,6 +25,7 @@ class CudaBackend : public PlanBackend {
     const LayerType& type = *find_layer_type(layer.type());
     if (type.compile_cuda)
       if (auto kernel = type.compile_cuda(layer, device_, args)) return kernel;
+    ensure(!args.residual && !args.keeps_dy, "a layer that finishes a sum has a kernel of its own");
     if (!host_) host_ = std::make_unique<cpu::Device>(cpu::DeviceOptions{.threads = device_.threads()});
     host_layers_.push_back(layer.index());
     return cuda::host_fallback(layer, type.compile_cpu, *host_, device_, args);

@@ -21,7 +21,7 @@ struct Compiled {
 
   Compiled(Network net, int images) : network(std::move(net)), wiring(wire(network, true, 0)), input(network.input(images)) {
     shapes = network.output_shapes(input);
-    slices = place_slices(network, shapes, {.training = true, .enabled = true, .block = 16}, wiring);
+    slices = place_slices(network, shapes, {.training = true, .enabled = true, .block = 16, .sums = true}, wiring);
     for (const auto& layer : network.layers()) {
       const std::vector<Shape> in = network.source_shapes(layer->index(), input, shapes);
       const TensorDesc y{shapes[static_cast<size_t>(layer->index())], layer->writes_plain() ? 1 : 16};
@@ -34,7 +34,7 @@ struct Compiled {
       } else if (layer->type() == "maxpool") {
         need.saved = {y.bytes() / 4};
       } else if (layer->type() == "shortcut") {
-        need.y_in_backward = true;
+        need.y_in_backward = !layer->is_sum(in);
       } else if (layer->has_loss()) {
         need.saved = {y.bytes()};
       }
@@ -61,6 +61,13 @@ std::string small_net() {
          + "[route]\nlayers=-1,5\n" + conv + "32\n" + yolo;          // 12; 13; 14, 15
 }
 
+// Two sums that the convolution before them finishes, the second of a chain.
+std::string residual_net() {
+  const std::string conv = "[convolutional]\nbatch_normalize=1\nsize=3\npad=1\nactivation=leaky\nfilters=32\n", sum = "[shortcut]\nactivation=linear\nfrom=-3\n";
+  return "[net]\nbatch=4\nwidth=64\nheight=64\nchannels=3\n" + conv + conv + conv + sum + conv + conv + sum + conv +   // 0..7
+         "[convolutional]\nsize=1\nfilters=14\nactivation=linear\n[yolo]\nmask=0,1\nanchors=4,5, 9,8\nclasses=2\nnum=2\nmax=10\n";
+}
+
 // Goes through the events and asks of each tensor that is read whether its buffer is alive and was written, in this order.
 void expect_everything_is_there(const PlanFacts& facts, const Keep& keep) {
   const StepOrder time(facts, keep);
@@ -82,6 +89,9 @@ void expect_everything_is_there(const PlanFacts& facts, const Keep& keep) {
     for (const int source : facts.wiring.sources[static_cast<size_t>(layer)])
       if (const int root = facts.wiring.root_of(source); root != kNetworkInput) expect_output(root, moment);
   };
+  for (int i = 0; i < facts.count(); ++i)
+    if (const int other = facts.residual(i); other != kNetworkInput)
+      EXPECT_TRUE(alive(life.layers[static_cast<size_t>(facts.home(other))].now.y, time.forward(i))) << "output " << other << " for the sum in " << i;
   std::vector<int> runs(facts.outputs.size(), 0);
   for (size_t e = 0; e < time.events().size(); ++e) {
     const Event& event = time.events()[e];
@@ -92,6 +102,7 @@ void expect_everything_is_there(const PlanFacts& facts, const Keep& keep) {
     if (event.again) {
       EXPECT_EQ(++runs[static_cast<size_t>(event.layer)], 1) << "layer " << event.layer << " is computed again twice";
       if (event.from == 0) expect_sources(event.layer, moment);
+      if (const int other = facts.residual(event.layer); event.output && other != kNetworkInput) expect_output(other, moment);
       EXPECT_TRUE(!event.output || alive(life.layers[static_cast<size_t>(facts.home(event.layer))].late.y, moment)) << event.layer;
       EXPECT_TRUE(event.from == 0 || b.late.saved == b.now.saved) << event.layer;
       continue;
@@ -102,10 +113,7 @@ void expect_everything_is_there(const PlanFacts& facts, const Keep& keep) {
   }
 }
 
-TEST(step_order, whatever_is_kept_everything_that_is_read_is_there) {
-  const Compiled compiled(Network::from_text(small_net()), 4);
-  const PlanFacts facts = compiled.facts();
-  ASSERT_EQ(facts.home(3), 4);
+void expect_everything_is_there_whatever_is_kept(const PlanFacts& facts) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
     Rng rng(seed, RandomUse::test);
     Keep keep(facts);
@@ -114,6 +122,21 @@ TEST(step_order, whatever_is_kept_everything_that_is_read_is_there) {
     SCOPED_TRACE(seed);
     expect_everything_is_there(facts, keep);
   }
+}
+
+TEST(step_order, whatever_is_kept_everything_that_is_read_is_there) {
+  const Compiled compiled(Network::from_text(small_net()), 4);
+  const PlanFacts facts = compiled.facts();
+  ASSERT_EQ(facts.home(3), 4);
+  expect_everything_is_there_whatever_is_kept(facts);
+}
+
+TEST(step_order, what_is_added_to_an_output_is_there) {
+  const Compiled compiled(Network::from_text(residual_net()), 4);
+  const PlanFacts facts = compiled.facts();
+  ASSERT_EQ(facts.residual(2), 0);
+  ASSERT_EQ(facts.residual(5), 3);
+  expect_everything_is_there_whatever_is_kept(facts);
 }
 
 TEST(step_order, nothing_is_computed_again_that_is_kept) {

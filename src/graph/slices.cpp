@@ -8,8 +8,11 @@ namespace {
 class Placer {
  public:
   Placer(const Network& network, const std::vector<Shape>& outputs, const SliceOptions& options, Wiring& wiring)
-      : layers_(network.layers()), outputs_(outputs), options_(options), wiring_(wiring), count_(static_cast<int>(layers_.size())) {
+      : network_(network), layers_(network.layers()), outputs_(outputs), options_(options), wiring_(wiring), count_(static_cast<int>(layers_.size())) {
     readers_.resize(layers_.size());
+    slices_.residual.assign(layers_.size(), kNetworkInput);
+    slices_.made.assign(layers_.size(), false);
+    slices_.keeps_dy.assign(layers_.size(), false);
     for (int i = 0; i < count_; ++i) {
       slices_.outputs.push_back({i, 0});
       slices_.gradients.push_back({i, 0});
@@ -21,6 +24,7 @@ class Placer {
 
   Slices place() {
     if (!options_.enabled) return slices_;
+    for (int i = 0; i < count_ && options_.sums; ++i) join_sum(i);
     // The last concatenation that reads a layer takes it in: its readers are the first whose gradients arrive.
     for (int i = count_ - 1; i >= 0; --i)
       if (layer(i).is_concatenation()) take_in(i);
@@ -43,6 +47,38 @@ class Placer {
       if (next.home == slice.home) return slice;
       slice = {next.home, slice.channel + next.channel};
     }
+  }
+
+  // The later source of a sum finishes it where nothing else reads that source. Backward, both sources have the sum's gradient as it is: the one that
+  // finishes the sum always, the other where the sum is its last reader, so that every other reader adds to what is there already.
+  void join_sum(int sum) {
+    const std::vector<int>& sources = wiring_.sources[static_cast<size_t>(sum)];
+    if (sources.size() != 2 || wiring_.root_of(sources[0]) == wiring_.root_of(sources[1])) return;
+    const size_t k = wiring_.root_of(sources[0]) > wiring_.root_of(sources[1]) ? 0 : 1;
+    const int maker = wiring_.root_of(sources[k]), other = wiring_.root_of(sources[1 - k]);
+    if (other == kNetworkInput || !layer(sum).is_sum(std::vector{shape(maker), shape(other)}) || !finishes(maker, sum)) return;
+    slices_.outputs[static_cast<size_t>(maker)] = {sum, 0};
+    slices_.residual[static_cast<size_t>(maker)] = other;
+    slices_.made[static_cast<size_t>(sum)] = true;
+    if (!wiring_.backward[static_cast<size_t>(sum)] || !wiring_.backward[static_cast<size_t>(maker)]) return;
+    std::vector<Write>& dx = wiring_.dx[static_cast<size_t>(sum)];
+    slices_.gradients[static_cast<size_t>(maker)] = {sum, 0};
+    dx[k] = Write::none;
+    if (dx[1 - k] != Write::overwrite || wide(other) != wide(sum) || placed(other) || read_between(other, maker, sum)) return;
+    slices_.gradients[static_cast<size_t>(other)] = {sum, 0};
+    dx[1 - k] = Write::none;
+    slices_.keeps_dy[static_cast<size_t>(maker)] = true;
+  }
+
+  bool finishes(int maker, int sum) const {
+    const int source = wiring_.root_of(wiring_.sources[static_cast<size_t>(maker)][0]);
+    const Shape in = source == kNetworkInput ? network_.input(1) : shape(source);
+    return readers_[static_cast<size_t>(maker)] == std::vector{sum} && !placed(maker) && wide(maker) == wide(sum) && !is_embedding(network_, wiring_, maker) &&
+           layer(maker).finishes_sums(in);
+  }
+  // By a layer whose backward comes after that of `sum` and before that of `maker`.
+  bool read_between(int i, int maker, int sum) const {
+    return std::ranges::any_of(readers_[static_cast<size_t>(i)], [&](int r) { return maker < r && r < sum; });
   }
 
   void take_in(int concatenation) {
@@ -100,6 +136,7 @@ class Placer {
     slices_.outputs[static_cast<size_t>(i)] = {root, channel};
   }
 
+  const Network& network_;
   const std::vector<std::unique_ptr<Layer>>& layers_;
   const std::vector<Shape>& outputs_;
   SliceOptions options_;

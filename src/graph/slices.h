@@ -1,4 +1,5 @@
-// Which outputs and gradients lie inside another layer's tensor, so that concatenations and channel groups cost no copy. Pure; derived once per plan.
+// Which outputs and gradients lie inside another layer's tensor, so that concatenations, channel groups and residual sums cost no copy. Pure; derived
+// once per plan.
 #pragma once
 
 #include <vector>
@@ -20,11 +21,16 @@ struct SliceOptions {
   // How the device stores tensors (TensorDesc). Then the pixels of a slice lie apart, and one image alone is no dense tensor either; and what a loss
   // reads may be stored wider than the rest, so that neither can lie in the other.
   bool channels_last = false;
+  bool sums = false;       // kernels can finish sums (Layer::finishes_sums)
 };
 
 // Per layer. A gradient may be a slice where the output is not: convolutions add to one, but cannot read one.
 struct Slices {
   std::vector<Slice> outputs, gradients;
+  // Of a layer that finishes a sum: the sum's other source. Its output is the whole of the sum's then. kNetworkInput: it finishes none.
+  std::vector<int> residual;
+  std::vector<bool> made;       // of a sum: some layer finishes it
+  std::vector<bool> keeps_dy;   // KernelArgs::keeps_dy
 };
 
 // Takes the gradients that need no copy then out of `wiring`.

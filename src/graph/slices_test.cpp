@@ -100,6 +100,31 @@ TEST(slices, what_a_loss_reads_takes_in_nothing_channels_last) {
   EXPECT_EQ(w.dx[2], (std::vector<Write>{Write::overwrite, Write::overwrite}));
 }
 
+// Sums that the layer before them finishes: 3 and 5, in one tensor with the gradients of 0, 3 and 5; 8 reads 2 sources of which neither can.
+std::string residual_text() {
+  const std::string conv = "[convolutional]\nbatch_normalize=1\nsize=1\nactivation=leaky\nfilters=16\n", sum = "[shortcut]\nactivation=linear\nfrom=";
+  return "[net]\nbatch=2\nwidth=16\nheight=16\nchannels=3\n" + conv + conv + conv + sum + "-3\n" + conv + sum + "-2\n"                  // 0..5
+         + conv + "[route]\nlayers=-1,5\n" + "[shortcut]\nactivation=linear\nfrom=7\n" + "[convolutional]\nsize=1\nactivation=linear\nfilters=14\n"
+         + "[yolo]\nmask=0,1\nanchors=4,5, 9,8\nclasses=2\nnum=2\nmax=10\n";
+}
+
+TEST(slices, the_layer_before_a_sum_finishes_it) {
+  const Network network = Network::from_text(residual_text());
+  Wiring w = wire(network, true, 0);
+  const Slices s = place_slices(network, network.output_shapes(network.input(2)), {.training = true, .block = 8, .channels_last = true, .sums = true}, w);
+  expect_slice(s.outputs[2], 3, 0);
+  expect_slice(s.outputs[4], 5, 0);
+  EXPECT_EQ(s.residual, (std::vector{-1, -1, 0, -1, 3, -1, -1, -1, -1, -1, -1}));
+  for (const int sum : {3, 5}) EXPECT_TRUE(s.made[static_cast<size_t>(sum)]);
+  EXPECT_FALSE(s.made[8]);
+  for (const size_t i : {0, 2, 3, 4}) expect_slice(s.gradients[i], 5, 0);
+  EXPECT_EQ(w.dx[3], (std::vector{Write::none, Write::none}));
+  EXPECT_EQ(w.dx[1][0], Write::accumulate);
+  EXPECT_TRUE(s.keeps_dy[2] && s.keeps_dy[4]);
+  // On a device without such kernels each sum is a step.
+  EXPECT_EQ(place(network, 2, true, w, true).residual, std::vector(network.layers().size(), kNetworkInput));
+}
+
 struct Result {
   std::vector<float> output, grads;
   size_t arena = 0;

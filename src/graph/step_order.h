@@ -28,6 +28,8 @@ struct PlanFacts {
   bool is_step(int layer) const { return !network.layers()[static_cast<size_t>(layer)]->is_view(); }
   // The layer whose tensor the output lies in.
   int home(int layer) const { return slices.outputs[static_cast<size_t>(layer)].home; }
+  // What the layer reads besides when it writes its output; kNetworkInput: nothing. The sum behind it, which comes later, counts as its reader.
+  int residual(int layer) const { return slices.residual[static_cast<size_t>(layer)]; }
   // Saves something that a second forward pass would have to make again.
   bool saves(int layer) const {
     const Needs& need = needs[static_cast<size_t>(layer)];
@@ -63,6 +65,7 @@ class StepOrder {
 
  private:
   int moment(size_t event) const { return 1 + static_cast<int>(again_.size() + event); }
+  void bring(const PlanFacts& facts, const Keep& keep, int root);
   void bring_sources(const PlanFacts& facts, const Keep& keep, int layer);
   void run_again(const PlanFacts& facts, const Keep& keep, int layer, bool output);
 

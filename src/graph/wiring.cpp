@@ -1,5 +1,9 @@
 #include "graph/wiring.h"
 
+#include <algorithm>
+
+#include "nn/detection.h"
+
 namespace dn {
 namespace {
 
@@ -18,6 +22,10 @@ std::vector<bool> wanting(const Network& network, const Wiring& w, int frozen) {
 }
 
 }  // namespace
+
+bool is_embedding(const Network& network, const Wiring& wiring, int layer) {
+  return std::ranges::any_of(network.heads(), [&](const Head* head) { return head->embedding_layer() >= 0 && wiring.root_of(head->embedding_layer()) == layer; });
+}
 
 Wiring wire(const Network& network, bool training, int frozen) {
   const auto& layers = network.layers();

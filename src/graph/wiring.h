@@ -17,5 +17,7 @@ struct Wiring {
 
 // Layers with an index below `frozen` learn no parameters.
 Wiring wire(const Network& network, bool training, int frozen);
+// The caller reads its output, as the embedding of a head's detections (Head::embedding_layer).
+bool is_embedding(const Network& network, const Wiring& wiring, int layer);
 
 }  // namespace dn

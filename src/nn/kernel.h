@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -26,6 +27,11 @@ struct KernelArgs {
   bool backward = false;       // backward will be called
   bool frozen = false;         // parameters get no gradient, normalization uses its running statistics
   std::vector<Write> dx;       // per input
+  // A sum of two that the layer of one source finishes (Layer::finishes_sums): that layer adds `residual`, shaped as y, to what it would write; the sum's own
+  // kernel finds y made.
+  std::optional<TensorDesc> residual;
+  bool made = false;
+  bool keeps_dy = false;       // dy is another layer's gradient too, whose backward comes later: it must stay as it is
 };
 
 struct Needs {
@@ -77,7 +83,8 @@ class LabelRejection;
 struct Io {
   std::span<const Tensor> x;
   std::span<const Tensor> dx;              // data is null where Write::none
-  Tensor y, dy;                            // backward may destroy dy; a loss layer has no dy
+  Tensor y, dy;                            // backward may destroy dy, but for KernelArgs::keeps_dy; a loss layer has no dy
+  Tensor residual;                         // as KernelArgs::residual
   std::span<std::byte* const> saved;       // as asked in Needs, 64-byte aligned
   std::byte* scratch = nullptr;            // 64-byte aligned
   std::span<const ParamView> params;       // in the order of Layer::params

@@ -72,6 +72,10 @@ class Layer {
   // channels of its only source.
   virtual bool is_concatenation() const { return false; }
   virtual int slice_of_source(const Shape& /*in*/) const { return -1; }
+  // A sum of two sources of this shape and nothing else; and: on a GPU the layer's kernel, for such an input, can add the other source of a sum behind it
+  // to its output (KernelArgs::residual), which spares the sum's pass over memory.
+  virtual bool is_sum(std::span<const Shape> /*in*/) const { return false; }
+  virtual bool finishes_sums(const Shape& /*in*/) const { return false; }
   // In such a place images lie further apart than they are long. Layers whose training kernel goes by the image_stride() of the tensors in Io say
   // so: for y and dy; for x; for dx where it accumulates. One image alone is dense anywhere in channel blocks; channels-last, pixels lie apart too.
   virtual bool writes_slices() const { return false; }

@@ -69,7 +69,8 @@ class Comparison {
     result_.iterations = iterations;
     result_.images = parts_ * net.mini_batch();
     for (const auto& layer : cpu_.network.layers())
-      if (!layer->is_view()) result_.outputs.push_back({layer->index(), layer->type(), "output", {}});
+      if (!layer->is_view() && std::ranges::count(gpu_.plan->report().summing_layers, layer->index()) == 0)
+        result_.outputs.push_back({layer->index(), layer->type(), "output", {}});   // the output of the others is compared as the sum's
     for (const ParamSegment& s : cpu_.network.params().segments())
       if (s.trained()) result_.gradients.push_back({s.layer, cpu_.network.layers()[static_cast<size_t>(s.layer)]->type(), s.spec.name, {}});
   }

@@ -33,7 +33,7 @@ class BatchnormCudaKernel : public Kernel {
     if (pass.phase == 0)
       norm_->collect(io.x[0], params(io), io.norm_updates, vectors, args_.training ? io.scratch : io.scratch + vectors_bytes(), pass);
     else
-      norm_->apply(io.x[0], vectors, io.y);
+      norm_->apply(io.x[0], vectors, {}, io.y);
   }
 
   void backward(const Io& io, const Pass& pass) override {

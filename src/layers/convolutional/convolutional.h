@@ -40,6 +40,7 @@ class Convolutional : public Layer {
   bool reads_plain(const Shape& in) const override { return in.c <= 3 && spec_.groups == 1; }
   bool writes_slices() const override { return normalized() || activation_ != Activation::linear || steps_behind(); }   // by what is behind the convolution
   bool adds_to_slices() const override { return true; }
+  bool finishes_sums(const Shape& in) const override;
 
   int shares_parameters_of() const override { return shared_; }
 

@@ -1,6 +1,7 @@
 // [convolutional] on a GPU: cuDNN's convolution (device/cuda/convolution.h) around nn/cuda/norm.h.
 //   saved[0]  the convolution's output z (unless there is neither normalization nor a non-linear activation)
 //   saved[1]  vectors of the normalization
+// The sweep that normalizes and activates adds the other source of a residual sum as well (KernelArgs::residual).
 // Weights are learned in FP32 in the order of the file, OIHW, and packed as the convolution wants them, [K',R,S,C'/groups] in the device's precision,
 // whenever they moved. Their gradient comes back in that form and is added up in FP32.
 #include "device/cuda/launch.h"
@@ -137,14 +138,16 @@ class ConvCudaKernel : public Kernel {
       Carve convolving = scratch, normalizing = scratch;
       const void* const x = narrow_x(io.x[0], convolving.take(x_bytes()));
       forward_->run(device_.stream(), x, packed_->data(), z.data, convolving.take(forward_->workspace_bytes()));
-      norm_->collect(z, params, io.norm_updates, vectors, static_cast<std::byte*>(normalizing.take(norm_->scratch_bytes())), pass);
+      Pass collecting = pass;
+      collecting.again &= keeps_output();   // vectors that are not kept are made once more
+      norm_->collect(z, params, io.norm_updates, vectors, static_cast<std::byte*>(normalizing.take(norm_->scratch_bytes())), collecting);
     }
-    if (direct_output_ || pass.phase == 1) norm_->apply(z, vectors, io.y);
+    if (direct_output_ || pass.phase == 1) norm_->apply(z, vectors, io.residual, io.y);
   }
 
   void backward(const Io& io, const Pass& pass) override {
     const NormParams params = norm_params(layer_.norm(), io.params[0], io.params.subspan(1), io.norm);
-    const Tensor z = direct_output_ ? io.dy : output_of_convolution(io), dz = io.dy.desc == z_ ? io.dy : z;
+    const Tensor z = direct_output_ ? io.dy : output_of_convolution(io), dz = io.dy.desc == z_ && !args_.keeps_dy ? io.dy : z;
     Carve scratch(io.scratch);
     // Of a linear layer without normalization the sweep only adds up the biases' gradient: it needs no output.
     std::byte* const vectors = keeps_output() ? io.saved[1] : static_cast<std::byte*>(scratch.take(vectors_bytes()));
@@ -169,7 +172,6 @@ class ConvCudaKernel : public Kernel {
   }
 
  private:
-  
   bool keeps_output() const { return !direct_output_ && args_.training; }
   // Where the normalization's vectors are not kept.
   size_t vectors_bytes() const { return keeps_output() ? 0 : norm_->saved_bytes(); }
@@ -204,16 +206,22 @@ bool has_steps_of_the_cpu(const Convolutional& layer) {
          layer.spec().assisted_excitation > 0 || layer.norm().standardize;
 }
 
-}  // namespace
-
-std::unique_ptr<Kernel> Convolutional::compile_cuda(const Convolutional& layer, cuda::Device& device, const KernelArgs& args) {
+bool has_kernel(const Convolutional& layer, const Shape& in, bool constant) {
   const ConvolutionalSpec& s = layer.spec();
   const auto whole = [](int channels) { return channels % cuda::kEight == 0; };
-  const bool padded_groups = s.groups > 1 && !(whole(args.x[0].shape.c) && whole(s.filters));
-  if (has_steps_of_the_cpu(layer) || padded_groups) return nullptr;
+  const bool padded_groups = s.groups > 1 && !(whole(in.c) && whole(s.filters));
+  return !has_steps_of_the_cpu(layer) && !padded_groups && cuda::has_norm(layer.norm(), constant);
+}
+
+}  // namespace
+
+bool Convolutional::finishes_sums(const Shape& in) const { return has_kernel(*this, in, false); }
+
+std::unique_ptr<Kernel> Convolutional::compile_cuda(const Convolutional& layer, cuda::Device& device, const KernelArgs& args) {
+  const bool constant = !args.training || args.frozen;
+  if (!has_kernel(layer, args.x[0].shape, constant)) return nullptr;
   if (layer.norm().batch_statistics() && args.training && !args.frozen) check_statistics(layer, args.y.shape);
-  auto norm = cuda::make_norm(layer.norm(), args.y.dense(), layer.activation(), device, !args.training || args.frozen);
-  if (!norm) return nullptr;
+  auto norm = cuda::make_norm(layer.norm(), args.y.dense(), layer.activation(), device, constant);
   return std::make_unique<ConvCudaKernel>(layer, device, args, std::move(norm));
 }
 

@@ -48,6 +48,7 @@ class Shortcut : public Layer {
   Shape output_shape(std::span<const Shape> in) const override;
   std::vector<ParamSpec> params(std::span<const Shape> in) const override;
   double forward_flops(std::span<const Shape> in) const override;
+  bool is_sum(std::span<const Shape> in) const override { return in.size() == 2 && in[0] == in[1] && activation_ == Activation::linear && !weighted(); }
   std::string summary(std::span<const Shape> in) const override;
 
  private:

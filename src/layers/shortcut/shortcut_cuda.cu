@@ -1,6 +1,7 @@
 // [shortcut] on a GPU: a thread makes eight channels of a pixel.
 //   forward   y = f(sum of the sources), two sources a launch; more of them meet in the scratch, in float
 //   backward  dz = dy f'(z) in place (z is summed again, or y stands for it), then per source dx = g dz; with weights, see shortcut_weights_cuda.h
+// Where the layer of a source has made the sum (KernelArgs::made) nothing is left to do forward, and backward at most the other source's gradient.
 // Sources of another size are read, and their gradients written, at every k-th place (shortcut.h).
 #include "device/cuda/launch.h"
 #include "layers/shortcut/shortcut.h"
@@ -134,6 +135,7 @@ class ShortcutCuda : public Kernel {
   }
 
   void forward(const Io& io, const Pass&) override {
+    if (args_.made) return;
     weights_.normalize(device_.stream(), io);
     cuda::with_activation(activation_, [&](auto f) { sum(io, cuda::view(io.y), partial(io), f); });
   }

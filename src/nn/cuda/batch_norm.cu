@@ -144,8 +144,8 @@ class ChannelNorm : public Norm {
     for_each(stream, 1, CountUpdate{spec_, call, updates});
   }
 
-  void apply(const Tensor& x, const std::byte* saved, const Tensor& y) const override {
-    normalize_activate(device_.stream(), x, affine(saved), activation_, y);
+  void apply(const Tensor& x, const std::byte* saved, const Tensor& residual, const Tensor& y) const override {
+    normalize_activate(device_.stream(), x, affine(saved), activation_, residual, y);
   }
 
   void backward(const Tensor& x, const Tensor& dy, const NormParams& params, const std::byte* saved, std::byte* scratch, const Pass& pass,
@@ -179,17 +179,15 @@ class ChannelNorm : public Norm {
 
 }  // namespace
 
-std::unique_ptr<Norm> make_norm(const NormSpec& spec, const TensorDesc& desc, Activation activation, Device& device, bool constant) {
-  switch (spec.kind) {
-    case NormKind::lnc:
-    case NormKind::frn: return nullptr;
-    case NormKind::gn:
-    case NormKind::ln:
-    case NormKind::in: return make_group_norm(spec, desc, activation, device);
-    default: break;
-  }
+bool has_norm(const NormSpec& spec, bool constant) {
+  if (spec.kind == NormKind::lnc || spec.kind == NormKind::frn) return false;
   constant |= !spec.any() || spec.keeps_statistics();
-  if (!constant && (spec.scope == NormScope::window || spec.sync)) return nullptr;
+  return constant || (spec.scope != NormScope::window && !spec.sync);
+}
+
+std::unique_ptr<Norm> make_norm(const NormSpec& spec, const TensorDesc& desc, Activation activation, Device& device, bool constant) {
+  if (!has_norm(spec, constant)) return nullptr;
+  if (spec.kind == NormKind::gn || spec.kind == NormKind::ln || spec.kind == NormKind::in) return make_group_norm(spec, desc, activation, device);
   return std::make_unique<ChannelNorm>(spec, desc, activation, device, constant);
 }
 

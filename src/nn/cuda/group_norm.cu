@@ -116,8 +116,8 @@ class GroupNorm : public Norm {
     for_each(stream, items(), CollectGroup{spec_, groups_, moments, params.gamma.value.data(), params.beta.value.data(), reinterpret_cast<float*>(saved)});
   }
 
-  void apply(const Tensor& x, const std::byte* saved, const Tensor& y) const override {
-    normalize_activate(device_.stream(), x, affine(saved), activation_, y);
+  void apply(const Tensor& x, const std::byte* saved, const Tensor& residual, const Tensor& y) const override {
+    normalize_activate(device_.stream(), x, affine(saved), activation_, residual, y);
   }
 
   void backward(const Tensor& x, const Tensor& dy, const NormParams& params, const std::byte* saved, std::byte* scratch, const Pass& pass,

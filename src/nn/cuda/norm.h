@@ -15,12 +15,15 @@ class Norm {
   virtual void prepare(const Pass&) {}        // before the pass, outside of recordings
   // updates: NormState::updates on the device.
   virtual void collect(const Tensor& x, const NormParams& params, int64_t* updates, std::byte* saved, std::byte* scratch, const Pass& pass) = 0;
-  virtual void apply(const Tensor& x, const std::byte* saved, const Tensor& y) const = 0;   // y may be x
+  // y = activate(norm(x)) + residual (without data: nothing). y may be x.
+  virtual void apply(const Tensor& x, const std::byte* saved, const Tensor& residual, const Tensor& y) const = 0;
   virtual void backward(const Tensor& x, const Tensor& dy, const NormParams& params, const std::byte* saved, std::byte* scratch, const Pass& pass,
                         const Tensor& dx) = 0;   // dx may be dy or x
 };
 
-// As dn::make_norm. Null: there is none for this normalization (lnc, frn, statistics of past batches, of several ranks).
+// Not for lnc and frn, nor, where statistics are not constant, for those of past batches and of several ranks.
+bool has_norm(const NormSpec& spec, bool constant);
+// As dn::make_norm. Null: has_norm says so.
 std::unique_ptr<Norm> make_norm(const NormSpec& spec, const TensorDesc& desc, Activation activation, Device& device, bool constant);
 
 // Delivers a parameter gradient, in kernels.

@@ -11,7 +11,7 @@ DN_HD size_t vector_place(const Affine& affine, size_t pixel, size_t plane, int 
 template <class A>
 struct ApplyBody {
   A activation;
-  View x, y;
+  View x, residual, y;
   Affine affine;
   size_t plane;
   DN_HD void operator()(size_t i) const {
@@ -20,6 +20,10 @@ struct ApplyBody {
     const Eight mean = eight_of(affine.mean, at), scale = eight_of(affine.scale, at), shift = eight_of(affine.shift, at);
     Eight v = x.get_eight(x.at(pixel, channel));
     for (int k = 0; k < kEight; ++k) v.v[k] = channel + k < x.c ? activation.value((v.v[k] - mean.v[k]) * scale.v[k] + shift.v[k]) : 0.0f;
+    if (residual.data) {   // its padding is zero, too
+      const Eight r = residual.get_eight(residual.at(pixel, channel));
+      for (int k = 0; k < kEight; ++k) v.v[k] += r.v[k];
+    }
     y.set_eight(y.at(pixel, channel), v);
   }
 };
@@ -49,10 +53,10 @@ struct BackwardBody {
 
 }  // namespace
 
-void normalize_activate(Stream& stream, const Tensor& x, const Affine& affine, Activation activation, const Tensor& y) {
+void normalize_activate(Stream& stream, const Tensor& x, const Affine& affine, Activation activation, const Tensor& residual, const Tensor& y) {
   with_activation(activation, [&](auto a) {
     const View v = view(x);
-    for_each(stream, v.eights(), ApplyBody<decltype(a)>{a, v, view(y), affine, x.desc.shape.plane()});
+    for_each(stream, v.eights(), ApplyBody<decltype(a)>{a, v, residual ? view(residual) : View{}, view(y), affine, x.desc.shape.plane()});
   });
 }
 

@@ -46,8 +46,8 @@ struct GradientSource {
   }
 };
 
-// y = activate(z). y may be x.
-void normalize_activate(Stream& stream, const Tensor& x, const Affine& affine, Activation activation, const Tensor& y);
+// y = activate(z) + residual (without data: nothing). y may be x.
+void normalize_activate(Stream& stream, const Tensor& x, const Affine& affine, Activation activation, const Tensor& residual, const Tensor& y);
 // dx = scale dz + offset + slope (x - mean). dx may be dy or x.
 void normalize_activate_backward(Stream& stream, const Tensor& x, const Tensor& dy, const Affine& affine, Activation activation, const GradientPart& gradient,
                                  const Tensor& dx);
