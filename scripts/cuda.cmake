@@ -54,7 +54,7 @@ else()
   foreach(sources dn_sources dn_test_sources)
     set(absent ${${sources}})
     list(FILTER absent INCLUDE REGEX "src/device/cuda/[^/]*_absent\\.cpp$")
-    list(FILTER ${sources} EXCLUDE REGEX "src/device/cuda/([^/]*_driver|cudnn_|cublaslt|library)[^/]*\\.cpp$")
+    list(FILTER ${sources} EXCLUDE REGEX "src/device/cuda/([^/]*_driver|cudnn_|cublaslt|nccl|library)[^/]*\\.cpp$")
     list(APPEND ${sources} ${absent})
     list(REMOVE_DUPLICATES ${sources})
   endforeach()
@@ -67,7 +67,7 @@ function(dn_use_cuda target)
   target_compile_options(${target} PRIVATE
     "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;--extended-lambda;-Xcudafe;--diag_suppress=20012;${dn_cuda_flags}>")
   target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${DN_CUDNN_INCLUDE_DIR})
-  # The runtime is in the program; cuDNN, cuBLASLt and the driver are opened when a GPU is used.
+  # The runtime is in the program; cuDNN, cuBLASLt, NCCL and the driver are opened when a GPU is used.
   target_link_libraries(${target} PUBLIC CUDA::cudart_static ${CMAKE_DL_LIBS})
 endfunction()
 
@@ -87,7 +87,9 @@ function(dn_fake_libraries target)
   dn_fake_library(fake_cudnn_incomplete incomplete libcudnn.so.9 90100 cudnn_version.cpp)
   dn_fake_library(fake_cudnn usable libcudnn.so.9 91002 cudnn_version.cpp cudnn_functions.cpp)
   dn_fake_library(fake_cublaslt usable libcublasLt.so.${CUDAToolkit_VERSION_MAJOR} 0 cublaslt.cpp)
-  add_dependencies(${target} fake_cudnn_old fake_cudnn_incomplete fake_cudnn fake_cublaslt)
+  dn_fake_library(fake_nccl_old old libnccl.so.2 20804 nccl.cpp)
+  dn_fake_library(fake_nccl usable libnccl.so.2 22809 nccl.cpp)
+  add_dependencies(${target} fake_cudnn_old fake_cudnn_incomplete fake_cudnn fake_cublaslt fake_nccl_old fake_nccl)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/src/device/cuda/library_test.cpp PROPERTIES
     COMPILE_DEFINITIONS DN_FAKE_LIBRARIES="${CMAKE_BINARY_DIR}/fake_libraries")
 endfunction()

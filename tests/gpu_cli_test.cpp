@@ -53,11 +53,11 @@ TEST(GpuOptions, choose_the_device) {
   for (const char* wrong : {"x", "0,x", "-2", ""}) EXPECT_NE(refusal([&] { chosen({concat("-gpus=", wrong)}); }), "") << wrong;
 }
 
-TEST(GpuOptions, several_gpus_are_one_line) {
-  ::testing::internal::CaptureStderr();
-  EXPECT_EQ(chosen({"-gpus", "1,0", "-i", "5"}).gpu.gpu, 1);   // as in the family -gpus counts
-  const std::string said = ::testing::internal::GetCapturedStderr();
-  EXPECT_EQ(said, "warning: -gpus 1,0: one GPU computes at a time; it is the first, 1\n");
+TEST(GpuOptions, several_gpus_are_a_first_and_others) {
+  const DeviceChoice choice = chosen({"-gpus", "1,0,3", "-i", "5"});   // as in the family -gpus counts
+  EXPECT_EQ(choice.gpu.gpu, 1);
+  EXPECT_EQ(choice.others, (std::vector{0, 3}));
+  EXPECT_EQ(refusal([] { chosen({"-gpus", "0,1,0"}); }), "option -gpus = 0,1,0: GPU 0 is there twice");
 }
 
 TEST(GpuOptions, precision_and_algorithms) {
@@ -180,6 +180,21 @@ TEST_F(Gpu, training_is_that_of_the_cpu) {
   EXPECT_NE(gpu.said.find(" of the GPU (activations "), std::string::npos) << gpu.said;
   const auto event = nlohmann::json::parse(read_lines(file("set/backup/metrics.jsonl")).front());
   EXPECT_TRUE(event.contains("host_layers") && event.contains("device_memory_bytes")) << event;
+}
+
+TEST_F(Gpu, several_train_what_one_trains) {
+  if (testing::on_real_gpu()) GTEST_SKIP() << "a machine may have one GPU only";
+  TrainOptions how = options("tiny.v1.cfg", true);
+  const Run one = train(how);
+  how.device.others = {1};
+  const Run two = train(how);
+  EXPECT_LT(distance(one.values, two.values), 1e-5);
+  EXPECT_NE(two.said.find("2 GPUs share the mini-batches of each batch; emulated links sum their gradients"), std::string::npos) << two.said;
+  how.device.others = {1, 2};
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(distance(one.values, train(how).values), 0);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "warning: -gpus: only GPU 0 computes: a batch has 2 mini-batches (subdivisions), and a GPU takes one at least\n");
 }
 
 TEST_F(Gpu, training_with_map_and_other_sizes) {

@@ -219,7 +219,7 @@ constexpr Command kCommands[] = {
 constexpr Option kGlobal[] = {
     {"threads", "N", "0", "threads that compute; 0: all cores"},
     {"i", "N", "", "the GPU that computes; -1: the CPU (default: GPU 0 where there is one, else the CPU)"},
-    {"gpus", "LIST", "", "GPUs that compute, such as 0,1: the first of them, for now"},
+    {"gpus", "LIST", "", "GPUs that compute, such as 0,1: a training shares the mini-batches of each batch among them, other commands take the first"},
     {"nogpu", "", "", "compute on the CPU"},
     {"prec", "P", "", "what a GPU computes in: bf16, tf32, fp32 or fp16 (default: bf16 where it has it, else fp32)"},
     {"deterministic", "", "", "on a GPU: only algorithms that give the same bits every time"},

@@ -58,15 +58,17 @@ namespace {
 
 constexpr int kMostGpus = 1024;
 
-// -gpus 0,1: the first of them.
-int first_of_gpus(const Arguments& arguments) {
+// -gpus 0,1.
+void read_gpus(const Arguments& arguments, DeviceChoice& choice) {
   const std::string list = arguments.text("gpus");
   std::vector<int64_t> gpus;
   for (const std::string_view word : split(list, ',')) gpus.push_back(parse_integer(trim(word)).value_or(-1));
   if (gpus.empty() || !std::ranges::all_of(gpus, [](int64_t gpu) { return gpu >= 0 && gpu <= kMostGpus; }))
     fail("option -gpus = ", list, ": expected numbers of GPUs from 0 on, such as 0,1");
-  if (gpus.size() > 1) log::warn(concat("-gpus ", list, ": one GPU computes at a time; it is the first, ", gpus.front()));
-  return static_cast<int>(gpus.front());
+  for (auto gpu = gpus.begin(); gpu != gpus.end(); ++gpu)
+    if (std::find(gpus.begin(), gpu, *gpu) != gpu) fail("option -gpus = ", list, ": GPU ", *gpu, " is there twice");
+  choice.gpu.gpu = static_cast<int>(gpus.front());
+  choice.others.assign(gpus.begin() + 1, gpus.end());
 }
 
 cuda::Precision read_precision(const std::string& text) {
@@ -83,7 +85,7 @@ DeviceChoice device_choice(const Arguments& arguments) {
   choice.which = DeviceChoice::Which::automatic;
   choice.cpu = cpu_options(arguments);
   if (arguments.has("i")) choice.gpu.gpu = static_cast<int>(arguments.integer("i", -kMostGpus, kMostGpus));
-  if (arguments.has("gpus")) choice.gpu.gpu = first_of_gpus(arguments);
+  if (arguments.has("gpus")) read_gpus(arguments, choice);
   if (arguments.has("nogpu") || choice.gpu.gpu < 0)   // -i -1, as in the family
     choice.which = DeviceChoice::Which::cpu;
   else if (arguments.has("i") || arguments.has("gpus"))
@@ -95,7 +97,11 @@ DeviceChoice device_choice(const Arguments& arguments) {
   return choice;
 }
 
-std::unique_ptr<Device> inference_device(const Arguments& arguments) { return open_device(device_choice(arguments), DeviceUse::inference); }
+std::unique_ptr<Device> inference_device(const Arguments& arguments) {
+  const DeviceChoice choice = device_choice(arguments);
+  if (!choice.others.empty()) log::warn(concat("-gpus ", arguments.text("gpus"), ": several GPUs train; here the first computes, ", choice.gpu.gpu));
+  return open_device(choice, DeviceUse::inference);
+}
 
 size_t memory_option(const Arguments& arguments) {
   if (!arguments.has("memory")) return 0;

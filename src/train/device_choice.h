@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "device/cpu/device.h"
 #include "device/cuda/device.h"
@@ -15,6 +16,7 @@ struct DeviceChoice {
   cpu::DeviceOptions cpu;                        // its threads are those of the host's work for a GPU too
   cuda::DeviceOptions gpu;
   std::optional<cuda::Precision> precision;      // of a GPU; none: best_precision
+  std::vector<int> others;                       // GPUs beside gpu.gpu, for trainings
 };
 
 enum class DeviceUse { training, inference };

@@ -82,6 +82,7 @@ Trainer::Trainer(const TrainOptions& options)
   if (net.ema_alpha > 0)
     averages_ = std::make_unique<WeightAverage>(network_.params(), net.ema_alpha, net.max_batches, iteration_, device_->threads(), device_.get());
   reserve();
+  open_replicas();
 }
 
 Trainer::~Trainer() = default;
@@ -125,6 +126,7 @@ void Trainer::announce() {
                  snapshots_->folder(),
                  validation_ ? map_cadence_.next() : -1};
   for (const std::string& line : banner(facts)) log::say(line);
+  if (replicas_) log::say(replicas_->text());
   metrics_->write("start", start_event(facts));
   LoaderOptions loading = loader_options(network_, options_);
   layout_ = loading.sample.layout;
@@ -203,40 +205,49 @@ void Trainer::save_averages() {
 }
 
 void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers) {
+  const int mini_batch = plan.input_shape().n;
+  const std::vector<BatchStep> steps = batch_schedule(network_.spec(), network_.spec().batch / mini_batch);
+  const Replicas::Work work = [&](Plan& of_device, ImageFeed& feed, std::span<const BatchStep> own) { compute(of_device, feed, own, batch); };
+  if (replicas_)
+    replicas_->share(steps, {resizer_.at(iteration_), mini_batch, network_.frozen(iteration_)}, plan, *feed_, work);
+  else
+    work(plan, *feed_, steps);
+  for (const auto& layer : network_.layers())
+    if (layer->has_loss()) {
+      LossReport sum = plan.take_losses(layer->index());
+      if (replicas_) sum += replicas_->take_losses(layer->index());
+      numbers.heads.push_back({layer->index(), sum});
+    }
+  feed_->finish_batch();
+  // The family's loss: the mean over the layers that have one, per image.
+  for (const HeadNumbers& head : numbers.heads) numbers.loss += head.sum.cost / static_cast<double>(numbers.heads.size());
+  numbers.loss /= network_.spec().batch;
+}
+
+// On one device. Reads nothing that a batch changes: several call it at a time.
+void Trainer::compute(Plan& plan, ImageFeed& feed, std::span<const BatchStep> steps, const Batch& batch) const {
   const NetSpec& net = network_.spec();
   const auto mini_batch = static_cast<size_t>(plan.input_shape().n);
-  const int parts = net.batch / plan.input_shape().n;
-  std::vector<int> losses;
-  for (const auto& layer : network_.layers())
-    if (layer->has_loss()) losses.push_back(layer->index());
-  for (const int layer : losses) numbers.heads.push_back({layer, {}});
-  for (const BatchStep& work : batch_schedule(net, parts)) {
+  for (const BatchStep& work : steps) {
     const size_t first = static_cast<size_t>(work.mini_batch) * mini_batch;
     Pass pass;
     pass.training = true;
     pass.stage = work.stage;
     pass.param_grads = work.param_grads;
     pass.micro_step = work.mini_batch;
-    pass.micro_steps = parts;
+    pass.micro_steps = net.batch / plan.input_shape().n;
     pass.iteration = static_cast<uint64_t>(iteration_);
     pass.seed = options_.seed;
     pass.first_image = first;
     pass.progress = static_cast<double>(iteration_) / net.max_batches;
-    pass.weights_version = network_.params().version();
     pass.loss_scale = loss_scale_.value();
     pass.truth = std::span(batch.truth).subspan(first, mini_batch);
     // With two rounds the mini-batches do not follow each other; see check_batch.
     pass.continues = work.stage == Pass::Stage::only && place_of(layout_, net.batch, static_cast<int>(first)).frame > 0;
-    feed_->set_input(plan, batch, first);
+    feed.set_input(plan, batch, first);
     plan.forward(pass);
-    if (!work.backward) continue;
-    plan.backward(pass);
+    if (work.backward) plan.backward(pass);
   }
-  for (HeadNumbers& head : numbers.heads) head.sum = plan.take_losses(head.layer);
-  feed_->finish_batch();
-  // The family's loss: the mean over the layers that have one, per image.
-  for (const HeadNumbers& head : numbers.heads) numbers.loss += head.sum.cost / static_cast<double>(numbers.heads.size());
-  numbers.loss /= net.batch;
 }
 
 // Its state goes to the log after every batch that moved it, where a resumed run finds it.

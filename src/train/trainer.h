@@ -17,6 +17,7 @@
 #include "train/optimizer.h"
 #include "train/plan_cache.h"
 #include "train/precise_statistics.h"
+#include "train/replicas.h"
 #include "train/run_chart.h"
 #include "train/sample_pictures.h"
 #include "train/snapshots.h"
@@ -76,6 +77,7 @@ class Trainer {
   void load();
   void open_validation(const Head& head);
   void reserve();
+  void open_replicas();
   void take_plans();
   void make_room(int images);
   void announce();
@@ -87,6 +89,7 @@ class Trainer {
   void save_averages();
   IterationNumbers step(Plan& plan, const Batch& batch);
   void forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers);
+  void compute(Plan& plan, ImageFeed& feed, std::span<const BatchStep> steps, const Batch& batch) const;
   void finish_rejection();
   void move_loss_scale(const UpdateReport& update);
   void give_up_if_diverged(const UpdateReport& update) const;
@@ -118,6 +121,7 @@ class Trainer {
   RunHistory history_;
   RunChart chart_;
   PlanCache plans_;
+  std::unique_ptr<Replicas> replicas_;   // null: one device computes
   PlanReport largest_;   // of a plan of this run, at the first iteration's input size
   MapCadence map_cadence_;
   AverageLoss average_;

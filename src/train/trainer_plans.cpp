@@ -46,6 +46,16 @@ void Trainer::reserve() {
   }
 }
 
+// The other GPUs of -gpus, where the network lets them share its batches.
+void Trainer::open_replicas() {
+  const std::vector<int>& others = options_.device.others;
+  if (others.empty() || device_->kind() != DeviceKind::cuda) return;
+  if (const std::string why = Replicas::obstacle(network_, static_cast<int>(others.size()) + 1); !why.empty())
+    return log::warn(concat("-gpus: only GPU ", options_.device.gpu.gpu, " computes: ", why));
+  replicas_ = std::make_unique<Replicas>(ReplicaOptions{options_.cfg, options_.device, options_.memory, options_.show_samples > 0}, network_, *device_);
+  replicas_->prepare({resizer_.at(iteration_), mini_batch(), network_.frozen(iteration_)});
+}
+
 // For an evaluation on a GPU: a plan for inference needs no more for an image than one for training, which is made again afterwards.
 void Trainer::make_room(int images) {
   constexpr size_t kReserve = size_t{64} << 20;

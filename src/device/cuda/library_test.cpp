@@ -12,6 +12,7 @@
 #include "device/cuda/convolution.h"
 #include "device/cuda/cublaslt.h"
 #include "device/cuda/cudnn_api.h"
+#include "device/cuda/nccl.h"
 #include "tests/harness/convolutions.h"
 
 namespace dn::cuda {
@@ -140,6 +141,31 @@ TEST(Library, AProductIsDescribedAsCuBlasSeesMatrices) {
         EXPECT_FLOAT_EQ(y[row * kColumns + column], sum) << row << ", " << column;
       }
   }
+}
+
+// The pretended NCCL works on the host's memory and only does what all ranks ask for together.
+TEST(Library, SeveralGpusSumAndCopy) {
+  EXPECT_NE(error_of([] { nccl::load({fake("old")}); }).find("libnccl.so.2 is version 2.8.4"), std::string::npos);
+  std::vector<std::unique_ptr<Device>> devices;
+  std::vector<Device*> pointers;
+  std::vector<std::vector<float>> data;
+  std::vector<float*> floats;
+  std::vector<void*> bytes;
+  for (int gpu = 0; gpu < 3; ++gpu) {
+    devices.push_back(std::make_unique<Device>(DeviceOptions{.emulated = true, .gpu = gpu}));
+    pointers.push_back(devices.back().get());
+    data.push_back({1.f + static_cast<float>(gpu), 10, 100});
+  }
+  for (auto& of_one : data) floats.push_back(of_one.data()), bytes.push_back(of_one.data());
+  const auto links = nccl::links(nccl::load({fake("usable")}), pointers);
+  EXPECT_EQ(links->description(), "links by NCCL 2.28.9");
+  links->sum_into_first(floats, 2);
+  EXPECT_EQ(data[0], (std::vector<float>{6, 30, 100}));
+  EXPECT_EQ(data[2], (std::vector<float>{3, 10, 100}));
+  links->copy_from_first(bytes, sizeof(float));
+  EXPECT_EQ(data[2], (std::vector<float>{6, 10, 100}));
+  pointers[2] = pointers[0];
+  EXPECT_EQ(error_of([&] { nccl::links(nccl::load({fake("usable")}), pointers); }), "NCCL: connecting the GPUs: invalid usage");
 }
 
 }  // namespace
