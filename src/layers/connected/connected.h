@@ -16,6 +16,7 @@ class Connected : public Layer {
  public:
   static std::unique_ptr<Connected> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const Connected& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const Connected& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   Shape output_shape(std::span<const Shape> in) const override;

@@ -1,228 +1,32 @@
-// [convolutional] on a GPU: cuDNN's convolution (device/cuda/convolution.h) around nn/cuda/norm.h.
-//   saved[0]  the convolution's output z (unless there is neither normalization nor a non-linear activation)
-//   saved[1]  vectors of the normalization
-// The sweep that normalizes and activates adds the other source of a residual sum as well (KernelArgs::residual).
-// Weights are learned in FP32 in the order of the file, OIHW, and packed as the convolution wants them, [K',R,S,C'/groups] in the device's precision,
-// whenever they moved. Their gradient comes back in that form and is added up in FP32.
-#include "device/cuda/launch.h"
-#include "device/cuda/view.h"
+// [convolutional] on a GPU: nn/cuda/conv_kernel.h, where nothing stands around the convolution that has no kernels there.
 #include "layers/convolutional/convolutional.h"
-#include "nn/cuda/layout.h"
-#include "nn/cuda/norm.h"
+#include "nn/cuda/conv_kernel.h"
 
 namespace dn {
 namespace {
 
-using cuda::View;
-
-// The learned weights and their packed form.
-struct WeightForms {
-  int filters, channels, size;           // of the file: [filters, channels, size, size]
-  int packed_filters, packed_channels;   // with padding
-  size_t learned() const { return static_cast<size_t>(filters) * static_cast<size_t>(channels) * taps(); }
-  size_t packed() const { return static_cast<size_t>(packed_filters) * taps() * static_cast<size_t>(packed_channels); }
-  DN_HD size_t taps() const { return static_cast<size_t>(size) * static_cast<size_t>(size); }
-};
-
-struct PackWeights {
-  WeightForms form;
-  const float* learned;
-  View packed;
-  DN_HD void operator()(size_t i) const {
-    const size_t c = i % static_cast<size_t>(form.packed_channels), above = i / static_cast<size_t>(form.packed_channels), tap = above % form.taps();
-    const size_t o = above / form.taps();
-    const bool real = c < static_cast<size_t>(form.channels) && o < static_cast<size_t>(form.filters);
-    packed.set(i, real ? learned[(o * static_cast<size_t>(form.channels) + c) * form.taps() + tap] : 0.0f);
-  }
-};
-
-struct DeliverWeights {
-  WeightForms form;
-  View packed;
-  float* gradient;
-  bool add;
-  DN_HD void operator()(size_t i) const {
-    const size_t tap = i % form.taps(), above = i / form.taps(), c = above % static_cast<size_t>(form.channels), o = above / static_cast<size_t>(form.channels);
-    const float value = packed.get((o * form.taps() + tap) * static_cast<size_t>(form.packed_channels) + c);
-    gradient[i] = add ? gradient[i] + value : value;
-  }
-};
-
-View flat(DType type, void* data) {
-  View v;
-  v.data = data, v.dtype = type;
-  return v;
-}
-
-// Pieces of scratch, one behind the other, aligned as libraries like it.
-class Carve {
- public:
-  explicit Carve(std::byte* base) : at_(round_up(reinterpret_cast<uintptr_t>(base), kAlign)) {}
-  void* take(size_t bytes) {
-    void* const piece = reinterpret_cast<void*>(at_);
-    at_ = round_up(at_ + bytes, kAlign);
-    return piece;
-  }
-  static size_t bytes(std::initializer_list<size_t> pieces) {
-    size_t all = kAlign;
-    for (const size_t piece : pieces) all += round_up(piece, kAlign);
-    return all;
-  }
-
- private:
-  static constexpr uintptr_t kAlign = 256;
-  uintptr_t at_;
-};
-
-cuda::ConvProblem conv_problem(const Convolutional& layer, cuda::Device& device, const KernelArgs& args) {
-  const ConvolutionalSpec& s = layer.spec();
-  cuda::ConvProblem p;
-  p.in = args.x[0].shape, p.out = args.y.shape;
-  p.in.c = args.x[0].padded_channels(), p.out.c = args.y.padded_channels();
-  p.size = s.size, p.stride_x = s.stride_x, p.stride_y = s.stride_y, p.padding = s.padding, p.dilation = s.dilation, p.groups = s.groups;
-  p.dtype = device.dtype();
-  p.wide = args.y.dtype != device.dtype();
-  p.tensor_cores = device.options().precision != cuda::Precision::fp32;
-  return p;
-}
-
-class ConvCudaKernel : public Kernel {
- public:
-  ConvCudaKernel(const Convolutional& layer, cuda::Device& device, const KernelArgs& args, std::unique_ptr<cuda::Norm> norm)
-      : layer_(layer),
-        device_(device),
-        args_(args),
-        problem_(conv_problem(layer, device, args)),
-        z_(args.y.dense()),
-        norm_(std::move(norm)),
-        direct_output_(!layer.normalized() && layer.activation() == Activation::linear) {
-    const ConvolutionalSpec& s = layer.spec();
-    form_ = {s.filters, args.x[0].shape.c / s.groups, s.size, problem_.out.c, problem_.in.c / s.groups};
-    const TensorDesc& x = args.x[0];
-    dense_x_ = {x.shape, x.block, 0, device.dtype(), true};
-    packed_ = device.allocate(form_.packed() * bytes_of(device.dtype()));
-    forward_ = device.convolutions().make(problem_, cuda::ConvDirection::forward);
-    if (!args.backward) return;
-    weights_ = device.convolutions().make(problem_, cuda::ConvDirection::backward_weights);
-    if (args.dx[0] != Write::none) data_ = device.convolutions().make(problem_, cuda::ConvDirection::backward_data);
-  }
-
-  Needs needs() const override {
-    Needs n;
-    n.x_in_backward = args_.backward;
-    if (keeps_output()) n.saved = {z_.bytes(), norm_->saved_bytes()}, n.saved_once = n.output_phase = 1;
-    n.forward_scratch = std::max(Carve::bytes({vectors_bytes(), forward_->workspace_bytes(), x_bytes()}), Carve::bytes({vectors_bytes(), norm_->scratch_bytes()}));
-    if (args_.backward) {
-      const size_t convolving = Carve::bytes({vectors_bytes(), x_bytes(), workspace_bytes(), gradient_bytes(), dense_x_.bytes()});
-      n.backward_scratch = std::max(convolving, Carve::bytes({vectors_bytes(), norm_->scratch_bytes()}));
-    }
-    n.kept = packed_->bytes();
-    return n;
-  }
-
-  int forward_phases() const override { return direct_output_ ? 1 : 2; }
-
-  void prepare(const Io& io, const Pass& pass) override {
-    norm_->prepare(pass);
-    if (version_ == pass.weights_version) return;
-    version_ = pass.weights_version;
-    cuda::for_each(device_.stream(), form_.packed(), PackWeights{form_, io.params.back().value.data(), flat(device_.dtype(), packed_->data())});
-  }
-
-  void forward(const Io& io, const Pass& pass) override {
-    const NormParams params = norm_params(layer_.norm(), io.params[0], io.params.subspan(1), io.norm);
-    const Tensor z = output_of_convolution(io);
-    Carve scratch(io.scratch);
-    std::byte* const vectors = keeps_output() ? io.saved[1] : static_cast<std::byte*>(scratch.take(vectors_bytes()));
-    if (pass.phase == 0) {
-      Carve convolving = scratch, normalizing = scratch;
-      const void* const x = narrow_x(io.x[0], convolving.take(x_bytes()));
-      forward_->run(device_.stream(), x, packed_->data(), z.data, convolving.take(forward_->workspace_bytes()));
-      Pass collecting = pass;
-      collecting.again &= keeps_output();   // vectors that are not kept are made once more
-      norm_->collect(z, params, io.norm_updates, vectors, static_cast<std::byte*>(normalizing.take(norm_->scratch_bytes())), collecting);
-    }
-    if (direct_output_ || pass.phase == 1) norm_->apply(z, vectors, io.residual, io.y);
-  }
-
-  void backward(const Io& io, const Pass& pass) override {
-    const NormParams params = norm_params(layer_.norm(), io.params[0], io.params.subspan(1), io.norm);
-    const Tensor z = direct_output_ ? io.dy : output_of_convolution(io), dz = io.dy.desc == z_ && !args_.keeps_dy ? io.dy : z;
-    Carve scratch(io.scratch);
-    // Of a linear layer without normalization the sweep only adds up the biases' gradient: it needs no output.
-    std::byte* const vectors = keeps_output() ? io.saved[1] : static_cast<std::byte*>(scratch.take(vectors_bytes()));
-    Carve normalizing = scratch;
-    std::byte* const sums = static_cast<std::byte*>(normalizing.take(norm_->scratch_bytes()));
-    if (direct_output_) norm_->collect(z, params, io.norm_updates, vectors, sums, pass);
-    norm_->backward(z, io.dy, params, vectors, sums, pass, dz);
-    const void* const x = narrow_x(io.x[0], scratch.take(x_bytes()));
-    void* const workspace = scratch.take(workspace_bytes());
-    void* const gradient = scratch.take(gradient_bytes());
-    if (pass.param_grads != Write::none) {
-      weights_->run(device_.stream(), x, dz.data, gradient, workspace);
-      cuda::for_each(device_.stream(), form_.learned(), DeliverWeights{form_, flat(weights_->weights_gradient_type(), gradient), io.params.back().grad.data(),
-                                                                       pass.param_grads == Write::accumulate});
-    }
-    if (!data_) return;
-    const Tensor& dx = io.dx[0];
-    const bool straight = args_.dx[0] == Write::overwrite && dx.desc == dense_x_;
-    const Tensor made = straight ? dx : Tensor{dense_x_, static_cast<float*>(scratch.take(dense_x_.bytes()))};
-    data_->run(device_.stream(), dz.data, packed_->data(), made.data, workspace);
-    if (!straight) cuda::copy_tensor(device_.stream(), made, dx, args_.dx[0] == Write::accumulate);
-  }
-
- private:
-  bool keeps_output() const { return !direct_output_ && args_.training; }
-  // Where the normalization's vectors are not kept.
-  size_t vectors_bytes() const { return keeps_output() ? 0 : norm_->saved_bytes(); }
-  // An input in FP32, read by a loss too, is narrowed first.
-  size_t x_bytes() const { return args_.x[0] == dense_x_ ? 0 : dense_x_.bytes(); }
-  size_t gradient_bytes() const { return form_.packed() * bytes_of(weights_->weights_gradient_type()); }
-  size_t workspace_bytes() const { return std::max(weights_->workspace_bytes(), data_ ? data_->workspace_bytes() : 0); }
-  Tensor output_of_convolution(const Io& io) const { return {z_, keeps_output() ? reinterpret_cast<float*>(io.saved[0]) : io.y.data}; }
-
-  const void* narrow_x(const Tensor& x, void* room) const {
-    if (x.desc == dense_x_) return x.data;
-    cuda::copy_tensor(device_.stream(), x, {dense_x_, static_cast<float*>(room)}, false);
-    return room;
-  }
-
-  const Convolutional& layer_;
-  cuda::Device& device_;
-  KernelArgs args_;
-  cuda::ConvProblem problem_;
-  TensorDesc z_, dense_x_;   // the convolution's own output; its input as it wants it
-  std::unique_ptr<cuda::Norm> norm_;
-  bool direct_output_;
-  WeightForms form_;
-  std::unique_ptr<cuda::Convolution> forward_, data_, weights_;
-  std::unique_ptr<DeviceMemory> packed_;
-  uint64_t version_ = 0;
-};
-
-// What stands around the convolution in some cfgs has no kernels here.
 bool has_steps_of_the_cpu(const Convolutional& layer) {
   return layer.antialias() || layer.signs() || layer.spec().xnor || layer.channel_activation() != ChannelActivation::none ||
          layer.spec().assisted_excitation > 0 || layer.norm().standardize;
 }
 
-bool has_kernel(const Convolutional& layer, const Shape& in, bool constant) {
+// The weights are the last of the parameters.
+cuda::ConvLayer conv_layer(const Convolutional& layer, const Shape& in) {
   const ConvolutionalSpec& s = layer.spec();
-  const auto whole = [](int channels) { return channels % cuda::kEight == 0; };
-  const bool padded_groups = s.groups > 1 && !(whole(in.c) && whole(s.filters));
-  return !has_steps_of_the_cpu(layer) && !padded_groups && cuda::has_norm(layer.norm(), constant);
+  return {.norm = layer.norm(), .activation = layer.activation(), .size = s.size, .stride_x = s.stride_x, .stride_y = s.stride_y, .padding = s.padding,
+          .dilation = s.dilation, .groups = s.groups, .weights = layer.params(std::span(&in, 1)).size() - 1, .norm_params = 1};
 }
 
 }  // namespace
 
-bool Convolutional::finishes_sums(const Shape& in) const { return has_kernel(*this, in, false); }
+bool Convolutional::finishes_sums(const Shape& in) const {
+  return !has_steps_of_the_cpu(*this) && cuda::has_conv_kernel(conv_layer(*this, in), in, spec_.filters, false);
+}
 
 std::unique_ptr<Kernel> Convolutional::compile_cuda(const Convolutional& layer, cuda::Device& device, const KernelArgs& args) {
-  const bool constant = !args.training || args.frozen;
-  if (!has_kernel(layer, args.x[0].shape, constant)) return nullptr;
+  if (has_steps_of_the_cpu(layer)) return nullptr;
   if (layer.norm().batch_statistics() && args.training && !args.frozen) check_statistics(layer, args.y.shape);
-  auto norm = cuda::make_norm(layer.norm(), args.y.dense(), layer.activation(), device, constant);
-  return std::make_unique<ConvCudaKernel>(layer, device, args, std::move(norm));
+  return cuda::conv_kernel(conv_layer(layer, args.x[0].shape), device, args);
 }
 
 }  // namespace dn
