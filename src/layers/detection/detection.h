@@ -32,6 +32,7 @@ class DetectionHead : public Layer, public Head {
  public:
   static std::unique_ptr<DetectionHead> parse(const Section& section, const NetSpec& net, int index, Problems& problems);
   static std::unique_ptr<Kernel> compile_cpu(const DetectionHead& layer, cpu::Device& device, const KernelArgs& args);
+  static std::unique_ptr<Kernel> compile_cuda(const DetectionHead& layer, cuda::Device& device, const KernelArgs& args);
   static std::vector<KeyHelp> keys();
 
   Shape output_shape(std::span<const Shape> in) const override;

@@ -24,6 +24,9 @@ struct DetectionDraw {
   uint64_t seed = 0, iteration = 0, image = 0;   // image: its index in the batch
 };
 
+// The box of a cell that random=1 has learn; kNotDrawn (detection_cells.h): it does not.
+int drawn_box(const DetectionRules& rules, const DetectionDraw& draw, size_t cell);
+
 // output, delta: one image; delta is overwritten. Gives the sums of one image; cost is the sum of the squared deltas.
 LossReport detection_image_loss(const DetectionRules& rules, const float* output, std::span<const TruthBox> truths, const DetectionDraw& draw,
                                 float* delta);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "base/host_device.h"
 #include "image/box.h"
 
 namespace dn {
@@ -12,19 +13,20 @@ struct DetectionRules {
   bool softmax = false, sqrt = false, rescore = false, forced = false, random = false;
   float coord_scale = 1, object_scale = 1, noobject_scale = 1, class_scale = 1;
 
-  size_t cells() const { return static_cast<size_t>(side) * static_cast<size_t>(side); }
-  size_t outputs() const { return cells() * static_cast<size_t>(classes + 5 * num); }
-  size_t classes_at(size_t cell) const { return cell * static_cast<size_t>(classes); }
-  size_t confidence_at(size_t cell, int box) const {
+  int class_of(int label) const { return label >= 0 && label < classes ? label : -1; }
+  DN_HD size_t cells() const { return static_cast<size_t>(side) * static_cast<size_t>(side); }
+  DN_HD size_t outputs() const { return cells() * static_cast<size_t>(classes + 5 * num); }
+  DN_HD size_t classes_at(size_t cell) const { return cell * static_cast<size_t>(classes); }
+  DN_HD size_t confidence_at(size_t cell, int box) const {
     return cells() * static_cast<size_t>(classes) + cell * static_cast<size_t>(num) + static_cast<size_t>(box);
   }
-  size_t box_at(size_t cell, int box) const {
+  DN_HD size_t box_at(size_t cell, int box) const {
     return cells() * static_cast<size_t>(classes + num) + (cell * static_cast<size_t>(num) + static_cast<size_t>(box)) * 4;
   }
 };
 
 // The box relative to the picture.
-inline Box detection_box(const DetectionRules& rules, const float* output, size_t cell, int box) {
+DN_HD inline Box detection_box(const DetectionRules& rules, const float* output, size_t cell, int box) {
   const float* const v = output + rules.box_at(cell, box);
   const size_t side = static_cast<size_t>(rules.side);
   const float cells = static_cast<float>(rules.side), column = static_cast<float>(cell % side), row = static_cast<float>(cell / side);
