@@ -56,6 +56,7 @@ struct ImageLossBody {   // a block: an image
     const size_t image = static_cast<size_t>(place.x), thread = static_cast<size_t>(place.thread), boxes = static_cast<size_t>(rules.num);
     const DetectionCells cells{rules, output + image * rules.outputs(), delta + image * rules.outputs()};
     if constexpr (phase == 0) {
+      state.sums = {};
       for (size_t i = thread; i < rules.outputs(); i += kThreads) cells.delta[i] = 0;
     } else if constexpr (phase == 1) {
       for (size_t i = thread; i < rules.cells() * boxes; i += kThreads) cells.score(i / boxes, static_cast<int>(i % boxes), state.sums);
