@@ -185,6 +185,19 @@ TEST(launch, recordings_run_again_on_changed_memory) {
   EXPECT_EQ(to.get(), (std::vector<int>{1, 123, 225}));
 }
 
+TEST(launch, a_recording_that_fails_leaves_the_stream_as_it_was) {
+  const auto stream = emulated_stream();
+  const Numbers numbers(*stream, 2);
+  EXPECT_THROW(stream->record([&] {
+    for_each(*stream, 2, AddIndex{numbers.data()});
+    fail("not that");
+  }),
+               Error);
+  numbers.set({3, 4});
+  for_each(*stream, 2, AddIndex{numbers.data()});
+  EXPECT_EQ(numbers.get(), (std::vector<int>{4, 6}));
+}
+
 TEST(launch, device_memory_is_zero_and_copies_are_exact) {
   const auto stream = emulated_stream();
   const Numbers a(*stream, 5), b(*stream, 5);

@@ -42,13 +42,17 @@ void check(cudaError_t status, const char* doing) {
   fail("GPU: ", doing, ": ", reason(status));
 }
 
-// The GPU of the calling thread, which every thread has to say for itself.
-void choose(int gpu) { check(cudaSetDevice(gpu), "choosing the GPU"); }
-
 // In destructors nobody is told.
 void forget(cudaError_t status) {
   if (status != cudaSuccess) cudaGetLastError();
 }
+
+// The GPU of the calling thread, which every thread has to say for itself.
+cudaError_t chosen(int gpu) {
+  int now = -1;
+  return cudaGetDevice(&now) == cudaSuccess && now == gpu ? cudaSuccess : cudaSetDevice(gpu);
+}
+void choose(int gpu) { check(chosen(gpu), "choosing the GPU"); }
 
 class GpuBlock : public DeviceMemory {
  public:
@@ -65,7 +69,7 @@ class GpuBlock : public DeviceMemory {
     data_ = static_cast<std::byte*>(at);
   }
   ~GpuBlock() override {
-    forget(cudaSetDevice(gpu_));
+    forget(chosen(gpu_));
     forget(cudaFree(data_));
   }
   std::byte* data() const override { return data_; }
@@ -86,7 +90,7 @@ class PinnedBlock : public DeviceMemory {
     std::memset(data_, 0, bytes);
   }
   ~PinnedBlock() override {
-    forget(cudaSetDevice(gpu_));   // else a thread that never said which would wake up GPU 0
+    forget(chosen(gpu_));   // else a thread that never said which would wake up GPU 0
     forget(cudaFreeHost(data_));
   }
   std::byte* data() const override { return data_; }
@@ -117,12 +121,12 @@ class Uploads {
   }
 
   void copy(void* to, const void* from, size_t bytes) {
-    if (bytes > ring_.most()) {
+    const std::lock_guard lock(mutex_);
+    if (!begun_) begin();
+    if (bytes > ring_.most() || !memory_) {
       check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "copying to the GPU");
       return check(cudaStreamSynchronize(stream_), "copying to the GPU");
     }
-    const std::lock_guard lock(mutex_);
-    if (!memory_) begin();
     const StagingRing::Place place = ring_.take(bytes);
     if (place.left != StagingRing::kNoHalf) check(cudaEventRecord(marks_[place.left], stream_), "marking copies to the GPU");
     if (place.entered != StagingRing::kNoHalf) check(cudaEventSynchronize(marks_[place.entered]), "waiting for copies to the GPU");
@@ -131,15 +135,20 @@ class Uploads {
   }
 
  private:
+  // Where the machine has no pinned memory to give, copies wait.
   void begin() {
-    for (cudaEvent_t& mark : marks_)
-      if (!mark) check(cudaEventCreateWithFlags(&mark, cudaEventDisableTiming), "making an event");
-    memory_ = std::make_unique<PinnedBlock>(gpu_, ring_.bytes());
+    begun_ = true;
+    for (cudaEvent_t& mark : marks_) check(cudaEventCreateWithFlags(&mark, cudaEventDisableTiming), "making an event");
+    try {
+      memory_ = std::make_unique<PinnedBlock>(gpu_, ring_.bytes());
+    } catch (const Error&) {
+    }
   }
 
   int gpu_;
   cudaStream_t stream_;
   std::mutex mutex_;
+  bool begun_ = false;
   StagingRing ring_{size_t{1} << 20};
   std::unique_ptr<PinnedBlock> memory_;   // with the first copy
   cudaEvent_t marks_[2] = {};
@@ -153,7 +162,7 @@ class GraphRecording : public Recording {
     check(status, "making a recording ready");
   }
   ~GraphRecording() override {
-    forget(cudaSetDevice(gpu_));
+    forget(chosen(gpu_));
     forget(cudaGraphExecDestroy(executable_));
   }
   void replay() override {
@@ -182,7 +191,7 @@ class GpuStream : public Stream {
   }
   // Work may still run that reads pinned memory of ours.
   ~GpuStream() override {
-    forget(cudaSetDevice(gpu_));
+    forget(chosen(gpu_));
     forget(cudaStreamSynchronize(stream_));
     uploads_.reset();
     forget(cudaStreamDestroy(stream_));
