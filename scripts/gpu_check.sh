@@ -68,6 +68,7 @@ fi
 out=${1:-results/gpu_check}
 mkdir -p "$out"
 report=$out/gpu_report.md
+start=$(date +%s)
 export out OMP_WAIT_POLICY=passive   # threads that wait sleep: parts of the tests share the cores
 failed=0
 
@@ -92,10 +93,13 @@ say '```'
 
 capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i 0 | tr -d '. ')
 export capability
+# What a step leaves of its time is the next ones'.
+all=590 sanitizer=100
+left() { echo $((all - $(date +%s) + start)); }
 step build 200 sh "$self" --step configure
 lines=60 step tests 150 sh "$self" --step run_tests
-lines=40 step benchmark 140 bench/gpu_train --build "$build" --rounds 1 --json "$out/gpu_train.json"
-step sanitizer 100 sh "$self" --step sanitize
+lines=40 step benchmark $(($(left) - sanitizer)) bench/gpu_train --build "$build" --rounds 1 --json "$out/gpu_train.json"
+step sanitizer "$(left)" sh "$self" --step sanitize
 
 say "" "$([ $failed = 0 ] && echo "All steps passed." || echo "At least one step failed.")"
 exit $failed
