@@ -71,7 +71,9 @@ std::unique_ptr<Device> open_device_to_plan(const DeviceChoice& choice) {
 
 std::optional<size_t> free_device_memory(Device& device) {
   if (device.kind() == DeviceKind::cpu) return std::nullopt;
-  return static_cast<cuda::Device&>(device).stream().free_bytes();
+  auto& gpu = static_cast<cuda::Device&>(device);
+  gpu.convolutions();   // what its library takes is no longer free
+  return gpu.stream().free_bytes();
 }
 
 }  // namespace dn

@@ -39,26 +39,62 @@ class Session {
 
 class CudnnConvolution : public Convolution {
  public:
-  CudnnConvolution(std::shared_ptr<const Session> session, std::unique_ptr<Plan> plan, const ConvProblem& problem, ConvDirection direction)
-      : session_(std::move(session)), plan_(std::move(plan)), type_(problem.dtype), direction_(direction) {}
-  size_t workspace_bytes() const override { return plan_->workspace_bytes(); }
-  DType weights_gradient_type() const override { return type_; }  // cuDNN has no engine from 16 bits to FP32
+  CudnnConvolution(std::shared_ptr<const Session> session, const cudnn::Planner& planner, std::unique_ptr<Plan> plan, const ConvProblem& problem,
+                   ConvDirection direction)
+      : session_(std::move(session)),
+        planner_(planner),
+        problem_(problem),
+        direction_(direction),
+        workspace_bytes_(plan->workspace_bytes()),
+        plan_(std::move(plan)) {}
+  size_t workspace_bytes() const override { return workspace_bytes_; }
+  DType weights_gradient_type() const override { return problem_.dtype; }  // cuDNN has no engine from 16 bits to FP32
   std::string implementation() const override { return concat("cuDNN ", plan_->choice().text()); }
 
+  // What an engine refuses shows with its first run only; another is taken then.
   void run(Stream& stream, const void* first, const void* second, void* out, void* workspace) const override {
     session_->expect(stream);
-    switch (direction_) {
-      case ConvDirection::forward: return plan_->run(first, second, out, workspace);
-      case ConvDirection::backward_data: return plan_->run(out, second, first, workspace);
-      case ConvDirection::backward_weights: return plan_->run(first, out, second, workspace);
+    if (proved_) return run_plan(*plan_, first, second, out, workspace);
+    try {
+      run_plan(*plan_, first, second, out, workspace);
+    } catch (const Error& e) {
+      plan_ = another(first, second, out, workspace);
+      if (!plan_) throw;
+      log::warn(concat(e.what(), "; ", problem_.text(), " ", cudnn::direction_name(direction_), ": ", implementation(), " instead"));
     }
+    proved_ = true;
   }
 
  private:
+  void run_plan(const Plan& plan, const void* first, const void* second, void* out, void* workspace) const {
+    switch (direction_) {
+      case ConvDirection::forward: return plan.run(first, second, out, workspace);
+      case ConvDirection::backward_data: return plan.run(out, second, first, workspace);
+      case ConvDirection::backward_weights: return plan.run(first, out, second, workspace);
+    }
+  }
+
+  // The next best that runs with as much workspace, and has run; null: none.
+  std::unique_ptr<Plan> another(const void* first, const void* second, void* out, void* workspace) const {
+    for (auto& plan : planner_.plans(problem_, direction_, kMostMeasured)) {
+      if (plan->workspace_bytes() > workspace_bytes_ || plan->choice() == plan_->choice()) continue;
+      try {
+        run_plan(*plan, first, second, out, workspace);
+        return std::move(plan);
+      } catch (const Error&) {
+        continue;
+      }
+    }
+    return nullptr;
+  }
+
   std::shared_ptr<const Session> session_;
-  std::unique_ptr<Plan> plan_;
-  DType type_;
+  cudnn::Planner planner_;
+  ConvProblem problem_;
   ConvDirection direction_;
+  size_t workspace_bytes_;
+  mutable std::unique_ptr<Plan> plan_;
+  mutable bool proved_ = false;
 };
 
 // The FP32 side of a wide problem by way of a 16-bit copy at the beginning of the workspace.
@@ -130,7 +166,7 @@ class CudnnEngine : public ConvEngine {
                        "; it runs through plain kernels, which are many times slower"));
       return plain_convolution(problem, direction);
     }
-    auto convolution = std::make_unique<CudnnConvolution>(session_, std::move(plan), narrow, direction);
+    auto convolution = std::make_unique<CudnnConvolution>(session_, planner_, std::move(plan), narrow, direction);
     if (!converts) return convolution;
     return std::make_unique<ConvertedConvolution>(std::move(convolution), problem, direction);
   }

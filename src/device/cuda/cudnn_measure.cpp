@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/error.h"
 
@@ -52,10 +53,8 @@ size_t fastest(Stream& stream, std::span<const std::unique_ptr<Plan>> plans, con
   const auto x = stream.allocate(problem.in.count() * bytes_of(problem.dtype)), y = stream.allocate(problem.out.count() * bytes_of(problem.dtype)),
              w = stream.allocate(weights * bytes_of(problem.dtype)), workspace = stream.allocate(workspace_bytes);
   Stopwatch watch(stream);
-  size_t best = 0;
-  float best_time = 0;
-  for (size_t i = 0; i < plans.size(); ++i) {
-    const auto run = [&] { plans[i]->run(x->data(), w->data(), y->data(), workspace->data()); };
+  const auto median = [&](const Plan& plan) {
+    const auto run = [&] { plan.run(x->data(), w->data(), y->data(), workspace->data()); };
     for (int warm_up = 0; warm_up < kWarmUps; ++warm_up) run();
     std::array<float, kRuns> times{};
     for (float& time : times) {
@@ -64,11 +63,20 @@ size_t fastest(Stream& stream, std::span<const std::unique_ptr<Plan>> plans, con
       time = watch.stop();
     }
     std::nth_element(times.begin(), times.begin() + kRuns / 2, times.end());
-    const float median = times[kRuns / 2];
-    if (i == 0 || median < best_time) best = i, best_time = median;
-  }
+    return times[kRuns / 2];
+  };
+  std::optional<size_t> best;
+  float best_time = 0;
+  std::string refused;
+  for (size_t i = 0; i < plans.size(); ++i) try {
+      const float time = median(*plans[i]);
+      if (!best || time < best_time) best = i, best_time = time;
+    } catch (const Error& e) {
+      refused = e.what();  // an engine that does not do it after all
+    }
   stream.synchronize();
-  return best;
+  if (!best) fail(refused);
+  return *best;
 }
 
 }  // namespace dn::cuda::cudnn

@@ -34,15 +34,19 @@ Device::Device(const DeviceOptions& options)
     : options_(options),
       threads_(options.threads > 0 ? options.threads : cpu::available_processors()),
       stream_(options.emulated ? emulated_stream(options.emulated_bytes) : open_stream(options.gpu)),
-      engine_(best_engine(*stream_, options)),
       numbers_(stream_->allocate(sizeof(PassNumbers))) {
   set_numbers({});
 }
 
 Device::~Device() = default;
 
+ConvEngine& Device::convolutions() const {
+  if (!engine_) engine_ = best_engine(*stream_, options_);
+  return *engine_;
+}
+
 std::string Device::description() const {
-  return concat(stream_->description(), ", ", precision_name(options_.precision), ", ", engine_->description());
+  return concat(stream_->description(), ", ", precision_name(options_.precision), ", ", convolutions().description());
 }
 
 DType Device::dtype() const {

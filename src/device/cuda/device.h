@@ -48,7 +48,7 @@ class Device : public dn::Device {
   void synchronize() override { stream_->synchronize(); }
 
   Stream& stream() { return *stream_; }
-  ConvEngine& convolutions() { return *engine_; }
+  ConvEngine& convolutions() const;   // opened with the first call: libraries and their memory are for those who convolve
   const DeviceOptions& options() const { return options_; }
   DType dtype() const;
   const PassNumbers* numbers() const;            // on the device
@@ -61,7 +61,7 @@ class Device : public dn::Device {
   DeviceOptions options_;
   int threads_;
   std::unique_ptr<Stream> stream_;
-  std::unique_ptr<ConvEngine> engine_;
+  mutable std::unique_ptr<ConvEngine> engine_;
   std::unique_ptr<DeviceMemory> numbers_;
 };
 

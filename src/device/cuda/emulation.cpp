@@ -95,7 +95,12 @@ class EmulatedStream : public Stream {
   std::unique_ptr<Recording> record(const std::function<void()>& work) override {
     recording_ = true;
     launches_.clear();
-    work();
+    try {
+      work();
+    } catch (...) {
+      recording_ = false;
+      throw;
+    }
     recording_ = false;
     return std::make_unique<EmulatedRecording>(std::exchange(launches_, {}));
   }

@@ -9,13 +9,18 @@
 //       struct State { ... };    // of a thread, from phase to phase
 //       template <int phase> DN_HD void run(const Place& place, State& state, Shared& shared) const;
 //     };
-// Bodies hold device addresses; nothing else may be behind a pointer.
+// Bodies hold device addresses; nothing else may be behind a pointer. Shared and State are not set to anything at first, and threads of a phase, items and blocks
+// run in no order: the emulation fills both with 0xff bytes and runs the last of each first, so that a body which counts on more is wrong there too.
 #pragma once
 
 #include <cstddef>
+#include <cstring>
+#include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "base/host_device.h"
 #include "device/cuda/stream.h"
 
@@ -37,13 +42,26 @@ struct Place {
 namespace detail {
 
 inline constexpr int kItemThreads = 256;
+inline constexpr size_t kMostArguments = 4096;   // bytes that every CUDA passes to a kernel
+inline constexpr int kMostRows = 65535;          // of a grid
+
+template <class Body>
+constexpr bool fits_launch = std::is_trivially_copyable_v<Body> && sizeof(Body) + sizeof(size_t) <= kMostArguments;
+
+template <class T>
+void poison(T* first, size_t count) {
+  static_assert(std::is_trivially_destructible_v<T>);
+  std::memset(static_cast<void*>(first), 0xff, count * sizeof(T));
+}
 
 template <class Body, int... phases>
 void run_block(const Body& body, Place place, std::integer_sequence<int, phases...>) {
   std::vector<typename Body::State> states(Body::kThreads);
   const auto shared = std::make_unique<typename Body::Shared>();
+  poison(states.data(), states.size());
+  poison(shared.get(), 1);
   const auto phase = [&]<int p>() {
-    for (place.thread = 0; place.thread < Body::kThreads; ++place.thread)
+    for (place.thread = Body::kThreads - 1; place.thread >= 0; --place.thread)
       body.template run<p>(place, states[static_cast<size_t>(place.thread)], *shared);
   };
   (phase.template operator()<phases>(), ...);
@@ -81,6 +99,7 @@ __global__ void __launch_bounds__(Body::kThreads, 1) blocks_kernel(const Body bo
 
 template <class Body>
 void for_each(Stream& stream, size_t count, const Body& body) {
+  static_assert(detail::fits_launch<Body>);
   if (count == 0) return;
 #if defined(__CUDACC__)
   if (!stream.emulated()) {
@@ -92,15 +111,18 @@ void for_each(Stream& stream, size_t count, const Body& body) {
 #endif
   stream.emulate([body, count] {
     constexpr size_t kPiece = 4096;
-    run_on_host((count + kPiece - 1) / kPiece, [&](size_t piece) {
-      for (size_t i = piece * kPiece; i < count && i < (piece + 1) * kPiece; ++i) body(i);
+    const size_t pieces = (count + kPiece - 1) / kPiece;
+    run_on_host(pieces, [&](size_t p) {
+      const size_t first = (pieces - 1 - p) * kPiece;
+      for (size_t i = first + kPiece < count ? first + kPiece : count; i-- > first;) body(i);
     });
   });
 }
 
 template <class Body>
 void launch_blocks(Stream& stream, Grid grid, const Body& body) {
-  static_assert(sizeof(typename Body::Shared) <= 48 * 1024);
+  static_assert(sizeof(typename Body::Shared) <= 48 * 1024 && Body::kThreads <= 1024 && detail::fits_launch<Body>);
+  ensure(grid.x >= 0 && grid.y >= 0 && grid.y <= detail::kMostRows, "a grid that a GPU takes");
   if (grid.x == 0 || grid.y == 0) return;
 #if defined(__CUDACC__)
   if (!stream.emulated()) {
@@ -110,7 +132,9 @@ void launch_blocks(Stream& stream, Grid grid, const Body& body) {
   }
 #endif
   stream.emulate([body, grid] {
-    run_on_host(static_cast<size_t>(grid.x) * static_cast<size_t>(grid.y), [&](size_t block) {
+    const size_t blocks = static_cast<size_t>(grid.x) * static_cast<size_t>(grid.y);
+    run_on_host(blocks, [&](size_t b) {
+      const size_t block = blocks - 1 - b;
       const Place place{static_cast<int>(block % static_cast<size_t>(grid.x)), static_cast<int>(block / static_cast<size_t>(grid.x)), 0};
       detail::run_block(body, place, std::make_integer_sequence<int, Body::kPhases>{});
     });

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -27,15 +26,30 @@ std::vector<fs::path> subfolders(const fs::path& folder, std::string_view begin)
   return found;
 }
 
-// lib/python3.12/site-packages and the like below a prefix.
+// Where Pythons are installed, once each: /opt/torch/.venv for /opt/torch/.venv/bin/python3.
+std::vector<fs::path> python_prefixes() {
+  std::vector<fs::path> out;
+  const auto add = [&](const fs::path& prefix) {
+    if (!prefix.empty() && std::ranges::find(out, prefix) == out.end()) out.push_back(prefix);
+  };
+  add(variable("VIRTUAL_ENV"));
+  add(variable("CONDA_PREFIX"));
+  const std::string path = variable("PATH");
+  for (std::string_view folder : split(path, ':')) {
+    while (folder.ends_with('/')) folder.remove_suffix(1);
+    if (std::error_code error; !folder.empty() && fs::exists(fs::path(folder) / "python3", error)) add(fs::path(folder).parent_path());
+  }
+  if (const std::string home = variable("HOME"); !home.empty()) add(home + "/.local");
+  for (const char* usual : {"/usr/local", "/usr", "/opt/conda"}) add(usual);
+  return out;
+}
+
+// lib/python3.12/site-packages and the like.
 std::vector<fs::path> package_folders() {
   std::vector<fs::path> out;
-  for (const std::string& prefix : {variable("VIRTUAL_ENV"), variable("CONDA_PREFIX"), variable("HOME").empty() ? "" : variable("HOME") + "/.local",
-                                    std::string("/usr/local"), std::string("/usr"), std::string("/opt/conda")}) {
-    if (prefix.empty()) continue;
-    for (const fs::path& python : subfolders(prefix + "/lib", "python3"))
+  for (const fs::path& prefix : python_prefixes())
+    for (const fs::path& python : subfolders(prefix / "lib", "python3"))
       for (const char* kind : {"site-packages", "dist-packages"}) out.push_back(python / kind);
-  }
   return out;
 }
 
@@ -73,16 +87,11 @@ Library Library::open(const Wanted& wanted, const std::vector<LibraryPlace>& pla
       const std::string objection = wanted.objection ? wanted.objection(library) : "";
       if (objection.empty()) return library;
       objections.push_back(concat(path, " ", objection));
+      dlclose(handle);
     }
   }
   fail(wanted.what, " was not found: looked for ", join(wanted.names, " or "), " in ", join(names, ", "), objections.empty() ? "" : "; ",
        join(objections, "; "));
-}
-
-Library::Library(Library&& from) noexcept : handle_(std::exchange(from.handle_, nullptr)), path_(std::move(from.path_)) {}
-
-Library::~Library() {
-  if (handle_) dlclose(handle_);
 }
 
 void* Library::find(const char* symbol) const { return dlsym(handle_, symbol); }

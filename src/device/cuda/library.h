@@ -14,10 +14,10 @@ struct LibraryPlace {
 };
 
 // Where libraries of CUDA are, the first to be tried first: $DARKNET_CUDA_LIBS, the loader's path, /usr/local/cuda/lib64, and what Python packages of
-// NVIDIA brought (nvidia/*/lib in the usual site-packages).
+// NVIDIA brought (nvidia/*/lib in the site-packages of every python3 on the $PATH and in the usual ones).
 std::vector<LibraryPlace> library_places();
 
-// An open library; closed with the object.
+// An open library. It stays in the process: those of CUDA do not survive being closed, nor do their neighbours, and would be read from the disk again.
 class Library {
  public:
   struct Wanted {
@@ -27,10 +27,6 @@ class Library {
   };
   // The first that will do. Throws Error, one line: what was wanted, where it was looked for, and what was wrong with those that were found.
   static Library open(const Wanted& wanted, const std::vector<LibraryPlace>& places);
-
-  Library(Library&& from) noexcept;
-  Library& operator=(Library&&) = delete;
-  ~Library();
 
   const std::string& path() const { return path_; }
   void* find(const char* symbol) const;  // null: has none of that name

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <dlfcn.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 
@@ -112,6 +114,28 @@ TEST_F(LibraryFiles, PackagesOfPythonAreLookedThrough) {
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].folder, (folder_ / (packages + "cu13/lib")).string());
   EXPECT_EQ(cudnn::load(found)->library.path(), (folder_ / (packages + "cudnn/lib/libcudnn.so.9")).string());
+}
+
+// As on a machine where PyTorch is in a virtual environment that nobody activated.
+TEST_F(LibraryFiles, EveryPythonOnThePathIsLookedThrough) {
+  const fs::path lib = folder_ / "venv/lib/python3.12/site-packages/nvidia/cudnn/lib";
+  fs::create_directories(lib);
+  fs::create_directories(folder_ / "venv/bin");
+  write_file(folder_ / "venv/bin/python3", "");
+  for (const char* end : {"", "/"}) {
+    const Variable path("PATH", concat((folder_ / "none/bin").string(), "::", (folder_ / "venv/bin").string(), end, ":/usr/bin"));
+    const Variable home("HOME", ""), conda("CONDA_PREFIX", ""), environment("VIRTUAL_ENV", "");
+    const std::vector<LibraryPlace> places = library_places();
+    EXPECT_EQ(std::ranges::count(places, lib.string(), &LibraryPlace::folder), 1);
+  }
+}
+
+// Those of CUDA cannot be closed: what was loaded is there as long as the process.
+TEST(Library, StaysOpen) {
+  const std::string path = cudnn::load({fake("usable")})->library.path();
+  void* const still = dlopen(path.c_str(), RTLD_NOW | RTLD_NOLOAD);
+  ASSERT_NE(still, nullptr);
+  dlclose(still);
 }
 
 TEST(Library, AnEngineThatCannotStartSaysWhy) {

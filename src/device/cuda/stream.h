@@ -32,7 +32,8 @@ class Stream {
   // Host memory that copies need not wait for.
   virtual std::unique_ptr<DeviceMemory> allocate_pinned(size_t bytes) = 0;
 
-  // In the order of the stream. Pinned host memory must stay as it is until synchronize(); of other memory a copy is taken at once.
+  // In the order of the stream. Pinned host memory must stay as it is until synchronize(); of other memory a copy is taken at once, for which a GPU's stream waits
+  // for all work before when it is more than a MiB.
   virtual void to_device(void* to, const void* from, size_t bytes) = 0;
   virtual void to_host(void* to, const void* from, size_t bytes) = 0;   // `to` is there after synchronize()
   virtual void on_device(void* to, const void* from, size_t bytes) = 0;

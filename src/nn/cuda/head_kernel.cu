@@ -10,8 +10,6 @@
 namespace dn::cuda {
 namespace {
 
-// The runtime puts so much of memory that is not pinned aside and returns; of more it waits for the work before.
-constexpr size_t kPiece = size_t{64} << 10;
 constexpr size_t kAlignment = 64;
 
 size_t bytes_of_firsts(int images) { return round_up((static_cast<size_t>(images) + 1) * sizeof(int), kAlignment); }
@@ -106,8 +104,7 @@ void HeadKernel::prepare(const Io&, const Pass& pass) {
     first.push_back(static_cast<int>((staging_.size() - bytes_of_firsts(images_)) / sizeof(TruthBox)));
   }
   std::memcpy(staging_.data(), first.data(), first.size() * sizeof(int));
-  for (size_t at = 0; at < staging_.size(); at += kPiece)
-    device_.stream().to_device(truths_->data() + at, staging_.data() + at, std::min(kPiece, staging_.size() - at));
+  device_.stream().to_device(truths_->data(), staging_.data(), staging_.size());
 }
 
 void HeadKernel::forward(const Io& io, const Pass& pass) {
