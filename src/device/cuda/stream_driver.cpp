@@ -24,7 +24,9 @@ std::string reason(cudaError_t status) {
 void check(cudaError_t status, const char* doing) {
   if (status == cudaSuccess) return;
   cudaGetLastError();   // a failed call must not fail the next one too
-  fail("GPU: ", doing, ": ", reason(status));
+  const std::string message = concat("GPU: ", doing, ": ", reason(status));
+  if (status == cudaErrorMemoryAllocation) throw OutOfMemory(message);   // code of kernels and recordings take memory too
+  throw Error(message);
 }
 
 class GpuBlock : public DeviceMemory {
@@ -34,7 +36,7 @@ class GpuBlock : public DeviceMemory {
     const cudaError_t status = cudaMalloc(&at, std::max<size_t>(bytes, 1));
     if (status == cudaErrorMemoryAllocation) {
       cudaGetLastError();
-      fail("the GPU has not ", bytes_text(static_cast<double>(bytes)), " of memory left; ", bytes_text(static_cast<double>(free)), " are free");
+      throw too_little_memory(bytes, free);
     }
     check(status, "allocating memory");
     data_ = static_cast<std::byte*>(at);
@@ -53,7 +55,12 @@ class PinnedBlock : public DeviceMemory {
  public:
   explicit PinnedBlock(size_t bytes) : bytes_(bytes) {
     void* at = nullptr;
-    check(cudaMallocHost(&at, std::max<size_t>(bytes, 1)), "allocating pinned host memory");
+    const cudaError_t status = cudaMallocHost(&at, std::max<size_t>(bytes, 1));
+    if (status == cudaErrorMemoryAllocation) {   // the host's, not the GPU's
+      cudaGetLastError();
+      fail("the host has not ", bytes_text(static_cast<double>(bytes)), " of memory left that a GPU can copy from");
+    }
+    check(status, "allocating pinned host memory");
     data_ = static_cast<std::byte*>(at);
     std::memset(data_, 0, bytes);
   }
