@@ -204,30 +204,18 @@ void Trainer::save_averages() {
 
 void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers) {
   const NetSpec& net = network_.spec();
-  const auto mini_batch = static_cast<size_t>(plan.input_shape().n);
   const int parts = net.batch / plan.input_shape().n;
   std::vector<int> losses;
   for (const auto& layer : network_.layers())
     if (layer->has_loss()) losses.push_back(layer->index());
   for (const int layer : losses) numbers.heads.push_back({layer, {}});
+  const BatchFacts facts{plan.input_shape().n, parts, static_cast<uint64_t>(iteration_), options_.seed, batch.truth, layout_};
   for (const BatchStep& work : batch_schedule(net, parts)) {
-    const size_t first = static_cast<size_t>(work.mini_batch) * mini_batch;
-    Pass pass;
-    pass.training = true;
-    pass.stage = work.stage;
-    pass.param_grads = work.param_grads;
-    pass.micro_step = work.mini_batch;
-    pass.micro_steps = parts;
-    pass.iteration = static_cast<uint64_t>(iteration_);
-    pass.seed = options_.seed;
-    pass.first_image = first;
+    Pass pass = pass_of(work, facts);
     pass.progress = static_cast<double>(iteration_) / net.max_batches;
     pass.weights_version = network_.params().version();
     pass.loss_scale = loss_scale_.value();
-    pass.truth = std::span(batch.truth).subspan(first, mini_batch);
-    // With two rounds the mini-batches do not follow each other; see check_batch.
-    pass.continues = work.stage == Pass::Stage::only && place_of(layout_, net.batch, static_cast<int>(first)).frame > 0;
-    feed_->set_input(plan, batch, first);
+    feed_->set_input(plan, batch, pass.first_image);
     plan.forward(pass);
     if (!work.backward) continue;
     plan.backward(pass);
