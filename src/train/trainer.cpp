@@ -137,19 +137,7 @@ int Trainer::run() {
   const StopSignal stop;
   announce();
   try {
-    while (iteration_ < network_.spec().max_batches && !StopSignal::received()) {
-      Plan& plan = this->plan();
-      const Batch& batch = loader_->next(static_cast<uint64_t>(iteration_), plan.input_shape().w, plan.input_shape().h);
-      show_samples(batch);
-      IterationNumbers numbers = step(plan, batch);
-      record(numbers);
-      note_bad_samples();
-      const std::vector<fs::path> saved = snapshots_->maybe(iteration_);
-      for (const fs::path& file : saved) metrics_->write("save", {{"iteration", iteration_}, {"file", file.string()}});
-      if (!saved.empty()) save_averages();
-      if (validation_ && !StopSignal::received() && map_cadence_.due(iteration_)) evaluate();
-      if (iteration_ % kChartPeriod == 0) chart_.draw();
-    }
+    while (iteration_ < network_.spec().max_batches && !StopSignal::received()) iterate();
   } catch (const Error& e) {
     snapshots_->try_save("last", iteration_);
     chart_.draw();
@@ -157,6 +145,22 @@ int Trainer::run() {
     throw;
   }
   return finish(StopSignal::received());
+}
+
+void Trainer::iterate() try {
+  Plan& plan = this->plan();
+  const Batch& batch = loader_->next(static_cast<uint64_t>(iteration_), plan.input_shape().w, plan.input_shape().h);
+  show_samples(batch);
+  IterationNumbers numbers = step(plan, batch);
+  record(numbers);
+  note_bad_samples();
+  const std::vector<fs::path> saved = snapshots_->maybe(iteration_);
+  for (const fs::path& file : saved) metrics_->write("save", {{"iteration", iteration_}, {"file", file.string()}});
+  if (!saved.empty()) save_averages();
+  if (validation_ && !StopSignal::received() && map_cadence_.due(iteration_)) evaluate();
+  if (iteration_ % kChartPeriod == 0) chart_.draw();
+} catch (const OutOfMemory& why) {
+  refuse(why);
 }
 
 IterationNumbers Trainer::step(Plan& plan, const Batch& batch) {
