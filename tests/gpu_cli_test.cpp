@@ -1,39 +1,29 @@
-// What a user sees of GPUs: the options that choose one, a machine without, what a cfg would take there, memory that does not suffice, a training there, and
-// the comparison with the CPU. On the emulated GPU, or on the one that $DN_GPU names.
+// What a user sees of GPUs: the options that choose one, a machine without, what a cfg would take there, a training there, and the
+// comparison with the CPU. On the emulated GPU, or on the one that $DN_GPU names.
 #include <nlohmann/json.hpp>
 
 #include <cmath>
 
 #include "cli/commands.h"
 #include "cli/common.h"
-#include "tests/harness/gpu.h"
-#include "tests/harness/program.h"
+#include "tests/harness/gpu_program.h"
 #include "train/banner.h"
 #include "train/device_check.h"
-#include "train/memory_estimate.h"
-#include "train/training_plan.h"
 
 namespace dn {
 namespace {
 
 using cuda::Precision;
+using testing::distance;
 using testing::Finished;
 using testing::Running;
+using testing::refusal;
 using testing::tiny_cfg;
 using Which = DeviceChoice::Which;
 
 DeviceChoice chosen(std::vector<std::string> options) {
   options.insert(options.begin(), {"detector", "train", "a.data", "a.cfg"});
   return cli::device_choice(cli::parse(cli::table(), options));
-}
-
-std::string refusal(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return {};
 }
 
 size_t count_of(const std::string& text, const std::string& pattern) {
@@ -73,55 +63,7 @@ TEST(GpuOptions, precision_and_algorithms) {
   EXPECT_FALSE(chosen({"-deterministic"}).gpu.convolutions.measure);
 }
 
-class Gpu : public testing::ProgramTest {
- public:
-  static void SetUpTestSuite() {
-    ProgramTest::SetUpTestSuite();
-    make_directories(file("set/backup"));
-    make_directories(file("elsewhere"));
-  }
-  // A training of this process. GPU: of the tests.
-  static TrainOptions options(const std::string& cfg, bool gpu) {
-    TrainOptions options;
-    options.data = file("set/synth.data");
-    options.cfg = file(cfg);
-    options.chart_folder = folder();
-    options.device.cpu.threads = 2;
-    options.device.which = gpu ? Which::gpu : Which::cpu;
-    options.device.gpu = testing::gpu_options(Precision::fp32);
-    options.device.precision = Precision::fp32;
-    return options;
-  }
-  // Its lines, and what became of the network.
-  struct Run {
-    std::string said;
-    std::vector<float> values;
-    int subdivisions = 0;
-  };
-  static Run train(const TrainOptions& how) {
-    ::testing::internal::CaptureStdout();
-    Run run;
-    {
-      Trainer trainer(how);
-      EXPECT_EQ(trainer.run(), 0);
-      const auto values = trainer.network().params().values();
-      run.values.assign(values.begin(), values.end());
-      run.subdivisions = trainer.network().spec().subdivisions;
-    }
-    run.said = ::testing::internal::GetCapturedStdout();
-    return run;
-  }
-  // Largest difference, relative to the size of all.
-  static double distance(const std::vector<float>& a, const std::vector<float>& b) {
-    EXPECT_EQ(a.size(), b.size());
-    double error = 0, size = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-      error += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
-      size += std::pow(static_cast<double>(a[i]), 2);
-    }
-    return std::sqrt(error / size);
-  }
-};
+class Gpu : public testing::GpuProgram {};
 
 const std::string kNoGpu = "GPU: (no usable NVIDIA driver|the NVIDIA driver is too old: [^;]*|no NVIDIA GPU|this darknet was built without CUDA \\(make GPU=1\\)); ";
 
@@ -213,112 +155,6 @@ TEST_F(Gpu, layers_on_the_host_are_named) {
   EXPECT_EQ(host_layers_text(network, report), "");
   report.host_layers = {0, 2, 4};
   EXPECT_EQ(host_layers_text(network, report), " on the CPU, between copies: layers 0, 2 [convolutional]; layer 4 [yolo]");
-}
-
-// A GPU with room for some of the mini-batches.
-class GpuMemory : public Gpu {
- public:
-  static void SetUpTestSuite() {
-    Gpu::SetUpTestSuite();
-    std::string cfg = tiny_cfg(3);
-    cfg.replace(cfg.find("batch=4\nsubdivisions=2\nwidth=64\nheight=64"), 41, "batch=8\nsubdivisions=1\nwidth=128\nheight=128");
-    write_file(file("large.cfg"), cfg);
-    // With layers enough that there is something to compute again.
-    std::string deep = tiny_cfg(3);
-    deep.replace(deep.find("batch=4\nsubdivisions=2"), 22, "batch=8\nsubdivisions=1");
-    const std::string more = "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\nstride=1\npad=1\nactivation=leaky\n";
-    const size_t second = deep.find("[convolutional]", deep.find("[convolutional]") + 1);
-    write_file(file("deep.cfg"), deep.insert(second, more + more + more + more));
-  }
-  void SetUp() override {
-    if (testing::on_real_gpu()) GTEST_SKIP() << "a real GPU has the memory that it has";
-  }
-  static size_t arena(int mini_batch, const std::string& cfg = "large.cfg") {
-    Network network = Network::from_cfg(file(cfg));
-    cuda::Device device(testing::gpu_options(Precision::fp32));
-    return Plan(network, device, network.input(mini_batch), PlanOptions{.training = true, .only_planned = true}).report().arena_bytes;
-  }
-  // Not quite enough for 8 images at once.
-  static TrainOptions short_of_memory(const std::string& cfg = "large.cfg") {
-    TrainOptions how = options(cfg, true);
-    how.device.gpu.emulated_bytes = arena(8, cfg);
-    return how;
-  }
-};
-
-TEST_F(GpuMemory, a_plan_that_is_only_looked_at_takes_none) {
-  Network network = Network::from_cfg(file("large.cfg"));
-  cuda::DeviceOptions options = testing::gpu_options(Precision::fp32);
-  options.emulated_bytes = size_t{1} << 20;
-  cuda::Device device(options);
-  const size_t before = device.stream().free_bytes();
-  const Plan plan(network, device, network.input(8), PlanOptions{.training = true, .only_planned = true});
-  EXPECT_GT(plan.report().arena_bytes, options.emulated_bytes);
-  EXPECT_GT(plan.report().forward_steps, 4);
-  EXPECT_LT(before - device.stream().free_bytes(), size_t{1} << 20);   // parameters
-  EXPECT_NE(refusal([&] { device.allocate(options.emulated_bytes); }).find("the GPU has not 1.0 MiB of memory left"), std::string::npos);
-}
-
-TEST_F(GpuMemory, the_message_says_which_subdivisions_would_fit) {
-  const std::string said = refusal([] { Trainer trainer(short_of_memory()); });
-  EXPECT_NE(said.find("8 images of 128 x 128 need "), std::string::npos) << said;
-  EXPECT_NE(said.find(" that are free on the GPU: expected subdivisions = 2 (-auto_subdivisions takes them)"), std::string::npos) << said;
-  TrainOptions none = short_of_memory();
-  none.device.gpu.emulated_bytes = arena(1) / 2;
-  none.auto_subdivisions = true;
-  const std::string nothing = refusal([&] { Trainer trainer(none); });
-  EXPECT_NE(nothing.find("expected a smaller input"), std::string::npos) << nothing;
-}
-
-TEST_F(GpuMemory, subdivisions_are_found) {
-  TrainOptions how = short_of_memory();
-  how.auto_subdivisions = true;
-  const Run found = train(how);
-  EXPECT_EQ(found.subdivisions, 2);
-  EXPECT_NE(found.said.find("subdivisions = 2 instead of 1 (-auto_subdivisions): 8 images per update = 2 x 4; batch normalization sees 4 images at a time instead of 8"),
-            std::string::npos)
-      << found.said;
-  write_file(file("halves.cfg"), [] {
-    std::string cfg = read_text(file("large.cfg"));
-    return cfg.replace(cfg.find("subdivisions=1"), 14, "subdivisions=2");
-  }());
-  EXPECT_LT(distance(train(options("halves.cfg", false)).values, found.values), 1e-4);
-}
-
-TEST_F(GpuMemory, memory_that_is_named_has_things_computed_again) {
-  TrainOptions how = short_of_memory("deep.cfg");
-  const std::string said = refusal([&] { Trainer trainer(how); });
-  std::smatch found;
-  ASSERT_TRUE(std::regex_search(said, found, std::regex(R"(-memory (\d+)M or more, which computes again)"))) << said;
-  how.memory = static_cast<size_t>(std::stoi(found[1])) << 20;
-  const Run again = train(how);
-  EXPECT_EQ(again.subdivisions, 1);
-  EXPECT_LT(distance(train(options("deep.cfg", false)).values, again.values), 1e-4);
-}
-
-// Without a GPU, in the memory that is named.
-TEST_F(GpuMemory, subdivisions_are_found_on_the_cpu_too) {
-  TrainOptions how = options("large.cfg", false);
-  how.auto_subdivisions = true;
-  Network network = Network::from_cfg(how.cfg);
-  cpu::Device device(how.device.cpu);
-  const PlanOptions planned{.training = true, .only_planned = true};
-  how.memory = estimate_training(network, {}, 128, 128).total() + Plan(network, device, network.input(4), planned).report().arena_bytes * 3 / 2;   // more than for 4 images
-  const Run run = train(how);
-  EXPECT_EQ(run.subdivisions, 2);
-  EXPECT_NE(run.said.find("instead of 1 (-auto_subdivisions): 8 images per update = 2 x 4"), std::string::npos) << run.said;
-}
-
-TEST(Subdivisions, keep_sequences_and_pairs_together) {
-  NetSpec net;
-  net.batch = 24;
-  net.subdivisions = 2;
-  EXPECT_EQ(more_subdivisions(net), (std::vector<int>{3, 4, 6, 8, 12, 24}));
-  net.time_steps = 4;
-  EXPECT_EQ(more_subdivisions(net), (std::vector<int>{3, 6}));
-  net.time_steps = 1;
-  net.contrastive = true;
-  EXPECT_EQ(more_subdivisions(net), (std::vector<int>{3, 4, 6, 8, 12}));
 }
 
 TEST(ErrorHistogram, counts_by_decades) {

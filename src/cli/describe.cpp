@@ -50,7 +50,7 @@ void layer_table(const Network& network) {
 
 void say_memory(const Network& network, std::string_view title, const MemoryEstimate& m, const PlanReport& report) {
   const bool gpu = m.device != DeviceKind::cpu;
-  log::say(gpu ? concat(title, ": about ", mib(m.on_device()), " of the GPU and ", mib(m.on_host()), " of the host, beside the driver's")
+  log::say(gpu ? concat(title, ": about ", mib(m.on_device()), " of the GPU and ", mib(m.on_host()), " of the host, beside the driver's and libraries'")
                : concat(title, ": about ", mib(m.total())));
   const auto row = [](std::string_view name, size_t bytes, std::string_view note = {}) {
     if (bytes) log::say(concat("  ", cell(std::string(name), 34), cell(mib(bytes), 12, true), note.empty() ? "" : "  ", note));
@@ -59,9 +59,10 @@ void say_memory(const Network& network, std::string_view title, const MemoryEsti
   row("parameters", m.parameters);
   row("parameter gradients", m.gradients);
   row(m.momentum > m.parameters ? "both moments of Adam" : "momentum", m.momentum);
+  row("averages of the parameters (EMA)", m.averages);
   row("weights packed for convolutions", m.packed);
+  row("images on their way to the input", m.images);
   if (gpu) row("host: parameters and gradients", m.parameters + m.gradients);
-  row(gpu ? "host: averages (EMA)" : "averages of the parameters (EMA)", m.averages);
   row(gpu ? "host: batches of the loader" : "batches of the loader", m.batches);
   row(gpu ? "host: program and libraries" : "program and libraries", m.process);
   log::say(concat("  ", report.forward_steps, " forward and ", report.backward_steps, " backward steps, ", report.reorders, " layout conversions"));

@@ -163,6 +163,13 @@ void check_pairs(const NetSpec& net, const Section& section, Problems& problems)
     if (const Entry* entry = section.find(key); entry && !net.track) problems.warning(concat(section.where(*entry), ": not used without track = 1"));
 }
 
+// The last sequences of a batch may be shorter.
+int chain_of(const NetSpec& net) {
+  if (!net.track) return 1;
+  const int parts = net.parts(), beginning = net.sequential_subdivisions > 0 ? std::min(net.sequential_subdivisions, parts) : parts;
+  return (parts + beginning - 1) / beginning;
+}
+
 }  // namespace
 
 NetSpec bind_net(const Section& section, Problems& problems) {
@@ -181,6 +188,7 @@ NetSpec bind_net(const Section& section, Problems& problems) {
   check_below_one(net, section, problems);
   check_adam(net, section, problems);
   check_pairs(net, section, problems);
+  net.chain = chain_of(net);
   net.section = section;
   return net;
 }

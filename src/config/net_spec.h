@@ -55,6 +55,7 @@ struct NetSpec {
   bool track = false;
   int augment_speed = 2;
   int sequential_subdivisions = 0;  // 0: subdivisions
+  int chain = 1;  // mini-batches that a sequence lasts, by these two; it stays so when a run cuts the batch into more of them (-auto_subdivisions)
   bool contrastive = false, contrastive_jit_flip = false, contrastive_color = false;
   double max_chart_loss = 20;
   // labels that are left out towards the end (nn/label_rejection.h)

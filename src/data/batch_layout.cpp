@@ -23,8 +23,7 @@ BatchLayout make_batch_layout(const NetSpec& net) {
   layout.track = net.track;
   layout.time_steps = net.time_steps;
   if (net.track) {
-    const int parts = net.parts(), beginning = net.sequential_subdivisions > 0 ? std::min(net.sequential_subdivisions, parts) : parts;
-    layout.chain = (parts + beginning - 1) / beginning;
+    layout.chain = net.chain;
     layout.max_speed = net.augment_speed;
   }
   layout.contrastive = net.contrastive && !net.track;

@@ -47,6 +47,26 @@ TEST(data, SequencesAreSideBySideTimeOutermost) {
       }
 }
 
+// The same frames of the same sequences, whatever a batch is cut into.
+TEST(data, SequencesKeepTheirLength) {
+  const auto frames = [](const NetSpec& net) {
+    std::set<std::pair<uint64_t, int>> all;
+    for (int i = 0; i < net.batch; ++i) {
+      const SamplePlace place = place_of(make_batch_layout(net), net.batch, i);
+      all.insert({place.pictures, place.frame});
+    }
+    return all;
+  };
+  NetSpec net = net_of("batch=16\nsubdivisions=4\ntime_steps=3\ntrack=1\nsequential_subdivisions=2\n");
+  const auto before = frames(net);
+  EXPECT_EQ(before.size(), 48u);
+  EXPECT_EQ(before.rbegin()->second, 5);
+  for (const int subdivisions : {8, 16}) {
+    net.subdivisions = subdivisions;
+    EXPECT_EQ(frames(net), before) << subdivisions;
+  }
+}
+
 TEST(data, SequencesMayLastSeveralMiniBatches) {
   const NetSpec net = net_of("batch=8\nsubdivisions=4\ntime_steps=2\ntrack=1\nsequential_subdivisions=2\n");
   const BatchLayout layout = make_batch_layout(net);

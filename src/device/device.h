@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/error.h"
 #include "tensor/tensor.h"
 
 namespace dn {
@@ -19,6 +20,12 @@ class DeviceMemory {
   virtual size_t bytes() const = 0;
 };
 
+// The device has not that much, whatever was planned: another program may have taken it.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -28,7 +35,7 @@ class Device {
   // How an activation of this shape is stored. wide: in FP32 whatever the device computes in (what a loss reads).
   virtual TensorDesc activation(const Shape& shape, bool wide) const = 0;
   virtual int slice_channels() const = 0;   // a slice begins at a multiple of so many channels
-  virtual std::unique_ptr<DeviceMemory> allocate(size_t bytes) = 0;   // throws Error when there is not that much
+  virtual std::unique_ptr<DeviceMemory> allocate(size_t bytes) = 0;   // throws OutOfMemory
   virtual void synchronize() {}             // all work that was begun is done
 };
 

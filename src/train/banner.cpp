@@ -118,8 +118,9 @@ std::string memory_text(const RunFacts& f) {
   if (m.device == DeviceKind::cpu)
     return concat("memory: about ", mib(m.total()), " (", activations, m.averages > 0 ? ", averages " : " ",
                   mib(m.parameters + m.gradients + m.momentum + m.averages), "; batches ", mib(m.batches), ")");
-  return concat("memory: about ", mib(m.on_device()), " of the GPU (", activations, " ", mib(m.parameters + m.gradients + m.momentum), "), ", mib(m.on_host()),
-                " of the host (batches ", mib(m.batches), m.averages > 0 ? concat(", averages ", mib(m.averages)) : "", "), beside the driver's");
+  return concat("memory: about ", mib(m.on_device()), " of the GPU (", activations, ", packed weights", m.averages > 0 ? ", averages " : " ",
+                mib(m.parameters + m.gradients + m.momentum + m.packed + m.averages), "; images to draw ", mib(m.images), "), ", mib(m.on_host()),
+                " of the host (batches ", mib(m.batches), "), beside the driver's and libraries'");
 }
 
 // When the first layers that stand still at the start begin to learn.

@@ -19,6 +19,23 @@ std::vector<BatchStep> batch_schedule(const NetSpec& net, int parts) {
   return steps;
 }
 
+Pass pass_of(const BatchStep& step, const BatchFacts& batch) {
+  const int first = step.mini_batch * batch.mini_batch;
+  Pass pass;
+  pass.training = true;
+  pass.stage = step.stage;
+  pass.param_grads = step.param_grads;
+  pass.micro_step = step.mini_batch;
+  pass.micro_steps = batch.parts;
+  pass.iteration = batch.iteration;
+  pass.seed = batch.seed;
+  pass.first_image = static_cast<uint64_t>(first);
+  pass.truth = batch.truth.subspan(static_cast<size_t>(first), static_cast<size_t>(batch.mini_batch));
+  // With two rounds the mini-batches do not follow each other; see check_batch.
+  pass.continues = step.stage == Pass::Stage::only && place_of(batch.layout, batch.parts * batch.mini_batch, first).frame > 0;
+  return pass;
+}
+
 int mini_batch_at(const NetSpec& net, NetSize size, NetSize largest) {
   const int ordinary = net.mini_batch();
   if (!net.dynamic_minibatch || net.time_steps > 1) return ordinary;

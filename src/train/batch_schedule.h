@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/net_spec.h"
+#include "data/batch_layout.h"
 #include "nn/kernel.h"
 #include "train/resizer.h"
 
@@ -20,6 +21,16 @@ struct BatchStep {
 
 std::vector<BatchStep> batch_schedule(const NetSpec& net, int parts);
 inline std::vector<BatchStep> batch_schedule(const NetSpec& net) { return batch_schedule(net, net.parts()); }
+
+// What the passes of a batch have in common.
+struct BatchFacts {
+  int mini_batch = 1, parts = 1;   // images, mini-batches
+  uint64_t iteration = 0, seed = 0;
+  std::span<const std::vector<TruthBox>> truth;   // of all images
+  BatchLayout layout;
+};
+// For a network whose weights' version and whose device's loss scale are to be put in.
+Pass pass_of(const BatchStep& step, const BatchFacts& batch);
 
 // Images of a mini-batch at `size`. With dynamic_minibatch the largest divisor of batch whose pixels are at most 0.8 of those of an ordinary
 // mini-batch at the `largest` size, and not below the ordinary one; mini-batches of sequences stay as they are. (The family enlarges the batch of

@@ -84,7 +84,8 @@ class Comparison {
     const Shape& input = cpu_.plan->input_shape();
     for (int i = 0; i < result_.iterations; ++i) {
       const Batch& batch = loader.next(static_cast<uint64_t>(i), input.w, input.h);
-      for (const BatchStep& work : batch_schedule(cpu_.network.spec(), parts_)) step(batch, work, i, loading.sample.layout);
+      const BatchFacts facts{input.n, parts_, static_cast<uint64_t>(i), options_.seed, batch.truth, loading.sample.layout};
+      for (const BatchStep& work : batch_schedule(cpu_.network.spec(), parts_)) step(batch, work.backward, pass_of(work, facts));
       compare_gradients();
     }
     result_.cpu_loss = cpu_.take_loss();
@@ -93,27 +94,15 @@ class Comparison {
   }
 
  private:
-  void step(const Batch& batch, const BatchStep& work, int iteration, const BatchLayout& layout) {
-    const Shape& input = cpu_.plan->input_shape();
-    const size_t first = static_cast<size_t>(work.mini_batch) * static_cast<size_t>(input.n);
-    Pass pass;
-    pass.training = true;
-    pass.stage = work.stage;
-    pass.param_grads = work.param_grads;
-    pass.micro_step = work.mini_batch;
-    pass.micro_steps = parts_;
-    pass.iteration = static_cast<uint64_t>(iteration);
-    pass.seed = options_.seed;
-    pass.first_image = first;
-    pass.truth = std::span(batch.truth).subspan(first, static_cast<size_t>(input.n));
-    pass.continues = work.stage == Pass::Stage::only && place_of(layout, result_.images, static_cast<int>(first)).frame > 0;
+  void step(const Batch& batch, bool backward, Pass pass) {
+    const float* const images = batch.pixels.data() + pass.first_image * cpu_.plan->input_shape().per_image();
     for (Side* side : {&cpu_, &gpu_}) {
       pass.weights_version = side->network.params().version();
-      side->plan->set_input(batch.pixels.data() + first * input.per_image());
+      side->plan->set_input(images);
       side->plan->forward(pass);
     }
     for (DeviceCheck::Row& row : result_.outputs) row.errors.add(planar(cpu_.plan->output(row.layer)), planar(gpu_.plan->output(row.layer)));
-    if (!work.backward) return;
+    if (!backward) return;
     for (Side* side : {&cpu_, &gpu_}) side->plan->backward(pass);
   }
 

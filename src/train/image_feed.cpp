@@ -31,4 +31,6 @@ void ImageFeed::finish_batch() {
   if (gpu_) gpu_->device.synchronize();
 }
 
+size_t ImageFeed::device_bytes() const { return gpu_ ? gpu_->input.bytes() : 0; }
+
 }  // namespace dn

@@ -18,6 +18,7 @@ class ImageFeed {
   void set_input(Plan& plan, const Batch& batch, size_t first);
   // Before the loader is asked for another batch: nothing is read from this one any more.
   void finish_batch();
+  size_t device_bytes() const;   // that drawing takes on a GPU by now
 
  private:
   struct Gpu;

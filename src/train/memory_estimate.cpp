@@ -6,6 +6,8 @@
 #include <sstream>
 #include <string>
 
+#include "nn/cuda/image_input.h"
+
 namespace dn {
 namespace {
 
@@ -35,6 +37,7 @@ MemoryEstimate estimate_training(const Network& network, const PlanReport& plan,
   if (network.spec().ema_alpha > 0) m.averages = m.parameters;
   m.packed = plan.kernel_bytes;
   m.batches = network.input(network.spec().batch, width, height).count() * sizeof(float) * 2;
+  if (device != DeviceKind::cpu) m.images = drawing_bytes(network, network.spec().mini_batch(), width, height);
   m.process = kProcess;
   return m;
 }
@@ -46,8 +49,13 @@ MemoryEstimate estimate_inference(const Network& network, const PlanReport& plan
   m.parameters = network.params().count() * sizeof(float);
   m.packed = plan.kernel_bytes;
   m.batches = 2 * network.input(images).count() * sizeof(float);
+  if (device != DeviceKind::cpu) m.images = network.input(images).count() * sizeof(float);
   m.process = kProcess;
   return m;
+}
+
+size_t drawing_bytes(const Network& network, int images, int width, int height) {
+  return cuda::ImageInput::most_bytes(network.input(images, width, height), network.spec().blur > 0);
 }
 
 size_t free_memory() { return available_bytes() / 5 * 4; }

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "train/training_plan.h"
-
 namespace dn {
 
 Plan& PlanCache::training(NetSize size, int mini_batch, const Frozen& frozen) {
@@ -18,11 +16,13 @@ Plan& PlanCache::training(NetSize size, int mini_batch, const Frozen& frozen) {
   while (!plans_.empty() && plans_.size() >= capacity_) plans_.pop_back();  // before the new one takes memory
   // Layers that thaw during a run (stopbackward=N) never go back: plans in which they stand still are of no use any more.
   plans_.remove_if([&](const Entry& e) { return e.frozen != frozen; });
-  const TrainingPlanRequest request{size, mini_batch, frozen, memory_, smaller_batches_};
+  const TrainingPlanRequest request{size, mini_batch, frozen, memory_, smaller_batches_, false, there_};
   std::unique_ptr<Plan> plan;
   if (!plans_.empty()) try {
       plan = training_plan(network_, device_, request);
     } catch (const DoesNotFit&) {
+      plans_.clear();
+    } catch (const OutOfMemory&) {
       plans_.clear();
     }
   if (!plan) plan = make_training_plan(network_, device_, request);

@@ -6,6 +6,7 @@
 
 #include "graph/plan.h"
 #include "train/resizer.h"
+#include "train/training_plan.h"
 
 namespace dn {
 
@@ -15,6 +16,7 @@ class PlanCache {
   // Bytes for everything (TrainingPlanRequest::memory).
   void set_memory(size_t bytes) { memory_ = bytes; }
   void set_smaller_batches(bool wanted) { smaller_batches_ = wanted; }   // of TrainingPlanRequest
+  void set_there(const BytesThere& bytes) { there_ = bytes; }            // of TrainingPlanRequest
   // The plan of `mini_batch` images of that size; built when it is not there, the others dropped where there is no room beside them. Valid until the next
   // call.
   Plan& training(NetSize size, int mini_batch, const Frozen& frozen);
@@ -31,6 +33,7 @@ class PlanCache {
   Network& network_;
   Device& device_;
   size_t capacity_, memory_ = 0;
+  BytesThere there_;
   bool smaller_batches_ = false;
   std::list<Entry> plans_;  // most recently used first
 };

@@ -39,7 +39,7 @@ void check_batch(const Network& network) {
     log::warn(concat(net_line(network), " dynamic_minibatch = 1: changes nothing: without random = 1 in the last head all inputs have one size"));
   else if (net.dynamic_minibatch && net.time_steps > 1)
     log::warn(concat(net_line(network), " dynamic_minibatch = 1: changes nothing: mini-batches of sequences keep their size"));
-  if (net.sequential_subdivisions > 0 && net.sequential_subdivisions < net.parts() && net.norm.two_forwards())
+  if (net.chain > 1 && net.norm.two_forwards())
     log::warn(concat(net_line(network), " sequential_subdivisions = ", net.sequential_subdivisions,
                      ": recurrent layers start anew with every mini-batch: ",
                      net.norm.scope == "twopass" ? "norm_scope = twopass" : "norm_grad = exact", " goes forward twice"));

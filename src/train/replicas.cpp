@@ -7,6 +7,7 @@
 #include "data/batch_layout.h"
 #include "nn/cuda/param_mirror.h"
 #include "train/cuda/shared_statistics.h"
+#include "train/memory_estimate.h"
 
 namespace dn {
 namespace {
@@ -108,6 +109,9 @@ std::string Replicas::text() const {
 void Replicas::prepare(const PlanWish& wish) {
   for (size_t rank = 1; rank < members_.size(); ++rank) {
     Member& member = *members_[rank];
+    // They have no optimizer and no averages, and so have none to come.
+    const MemoryEstimate m = estimate_training(*member.network, {}, 0, 0, DeviceKind::cuda);
+    member.plans->set_there({m.momentum + m.averages, member.feed->device_bytes()});
     try {
       member.plan = &member.plans->training(wish.size, wish.mini_batch, wish.frozen);
     } catch (const Error& e) {

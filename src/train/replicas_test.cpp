@@ -72,14 +72,8 @@ Trained train(const Run& run) {
     const std::vector<std::vector<TruthBox>> truths(kBatch, {{{.3f, .4f, .2f, .3f}, 0}, {{.7f, .6f, .5f, .6f}, 1}});
     const Replicas::Work work = [&](Plan& on, ImageFeed&, std::span<const BatchStep> steps) {
       for (const BatchStep& step : steps) {
-        const auto first = static_cast<size_t>(step.mini_batch * mini_batch);
-        Pass pass{.training = true};
-        pass.param_grads = step.param_grads;
-        pass.micro_step = step.mini_batch, pass.micro_steps = network.spec().parts();
-        pass.iteration = static_cast<uint64_t>(iteration);
-        pass.first_image = first;
-        pass.truth = std::span(truths).subspan(first, static_cast<size_t>(mini_batch));
-        on.set_input(images.data() + first * network.input(1).count());
+        const Pass pass = pass_of(step, {mini_batch, network.spec().parts(), static_cast<uint64_t>(iteration), 1, truths, {}});
+        on.set_input(images.data() + pass.first_image * network.input(1).count());
         on.forward(pass);
         on.backward(pass);
       }

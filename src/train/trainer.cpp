@@ -139,19 +139,7 @@ int Trainer::run() {
   const StopSignal stop;
   announce();
   try {
-    while (iteration_ < network_.spec().max_batches && !StopSignal::received()) {
-      Plan& plan = this->plan();
-      const Batch& batch = loader_->next(static_cast<uint64_t>(iteration_), plan.input_shape().w, plan.input_shape().h);
-      show_samples(batch);
-      IterationNumbers numbers = step(plan, batch);
-      record(numbers);
-      note_bad_samples();
-      const std::vector<fs::path> saved = snapshots_->maybe(iteration_);
-      for (const fs::path& file : saved) metrics_->write("save", {{"iteration", iteration_}, {"file", file.string()}});
-      if (!saved.empty()) save_averages();
-      if (validation_ && !StopSignal::received() && map_cadence_.due(iteration_)) evaluate();
-      if (iteration_ % kChartPeriod == 0) chart_.draw();
-    }
+    while (iteration_ < network_.spec().max_batches && !StopSignal::received()) iterate();
   } catch (const Error& e) {
     snapshots_->try_save("last", iteration_);
     chart_.draw();
@@ -159,6 +147,22 @@ int Trainer::run() {
     throw;
   }
   return finish(StopSignal::received());
+}
+
+void Trainer::iterate() try {
+  Plan& plan = this->plan();
+  const Batch& batch = loader_->next(static_cast<uint64_t>(iteration_), plan.input_shape().w, plan.input_shape().h);
+  show_samples(batch);
+  IterationNumbers numbers = step(plan, batch);
+  record(numbers);
+  note_bad_samples();
+  const std::vector<fs::path> saved = snapshots_->maybe(iteration_);
+  for (const fs::path& file : saved) metrics_->write("save", {{"iteration", iteration_}, {"file", file.string()}});
+  if (!saved.empty()) save_averages();
+  if (validation_ && !StopSignal::received() && map_cadence_.due(iteration_)) evaluate();
+  if (iteration_ % kChartPeriod == 0) chart_.draw();
+} catch (const OutOfMemory& why) {
+  refuse(why);
 }
 
 IterationNumbers Trainer::step(Plan& plan, const Batch& batch) {
@@ -227,24 +231,13 @@ void Trainer::forward_backward(Plan& plan, const Batch& batch, IterationNumbers&
 // On one device. Reads nothing that a batch changes: several call it at a time.
 void Trainer::compute(Plan& plan, ImageFeed& feed, std::span<const BatchStep> steps, const Batch& batch) const {
   const NetSpec& net = network_.spec();
-  const auto mini_batch = static_cast<size_t>(plan.input_shape().n);
+  const int parts = net.batch / plan.input_shape().n;
+  const BatchFacts facts{plan.input_shape().n, parts, static_cast<uint64_t>(iteration_), options_.seed, batch.truth, layout_};
   for (const BatchStep& work : steps) {
-    const size_t first = static_cast<size_t>(work.mini_batch) * mini_batch;
-    Pass pass;
-    pass.training = true;
-    pass.stage = work.stage;
-    pass.param_grads = work.param_grads;
-    pass.micro_step = work.mini_batch;
-    pass.micro_steps = net.batch / plan.input_shape().n;
-    pass.iteration = static_cast<uint64_t>(iteration_);
-    pass.seed = options_.seed;
-    pass.first_image = first;
+    Pass pass = pass_of(work, facts);
     pass.progress = static_cast<double>(iteration_) / net.max_batches;
     pass.loss_scale = loss_scale_.value();
-    pass.truth = std::span(batch.truth).subspan(first, mini_batch);
-    // With two rounds the mini-batches do not follow each other; see check_batch.
-    pass.continues = work.stage == Pass::Stage::only && place_of(layout_, net.batch, static_cast<int>(first)).frame > 0;
-    feed.set_input(plan, batch, first);
+    feed.set_input(plan, batch, pass.first_image);
     plan.forward(pass);
     if (work.backward) plan.backward(pass);
   }

@@ -78,15 +78,18 @@ class Trainer {
   void open_validation(const Head& head);
   void reserve();
   void open_replicas();
+  [[noreturn]] void refuse(const OutOfMemory& why);
   void take_plans();
   void make_room(int images);
   void announce();
   Plan& plan();   // of this iteration
   int mini_batch() const;   // of this iteration
+  BytesThere there() const;
   std::unique_ptr<PreciseStatistics> precise_statistics();   // null without precise_bn
   std::unique_ptr<WeightAverage::InPlace> averaged_weights();   // null as long as there are no averages
   void after_update(int frozen_layers);
   void save_averages();
+  void iterate();
   IterationNumbers step(Plan& plan, const Batch& batch);
   void forward_backward(Plan& plan, const Batch& batch, IterationNumbers& numbers);
   void compute(Plan& plan, ImageFeed& feed, std::span<const BatchStep> steps, const Batch& batch) const;

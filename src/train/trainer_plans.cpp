@@ -1,6 +1,7 @@
 // Where a run computes and how its plans come to their memory.
 #include "base/log.h"
 #include "train/batch_schedule.h"
+#include "train/memory_estimate.h"
 #include "train/trainer.h"
 #include "train/training_plan.h"
 
@@ -14,7 +15,16 @@ std::unique_ptr<Device> training_device(const TrainOptions& options, const DataF
 
 int Trainer::mini_batch() const { return mini_batch_at(network_.spec(), resizer_.at(iteration_), resizer_.largest()); }
 
-Plan& Trainer::plan() { return plans_.training(resizer_.at(iteration_), mini_batch(), network_.frozen(iteration_)); }
+Plan& Trainer::plan() {
+  plans_.set_there(there());
+  return plans_.training(resizer_.at(iteration_), mini_batch(), network_.frozen(iteration_));
+}
+
+// The optimizer and the averages were made before any plan.
+BytesThere Trainer::there() const {
+  const MemoryEstimate m = estimate_training(network_, {}, 0, 0, device_->kind());
+  return {m.momentum + m.averages, feed_ ? feed_->device_bytes() : 0};
+}
 
 // Memory is taken before hours have gone by: by the plan of the first iteration. Before it, to see that they fit, the plan of the largest input is planned,
 // where that is not the first one's, and the plan that trains all layers is made, where some thaw in the course of the run.
@@ -22,7 +32,7 @@ void Trainer::take_plans() {
   const Frozen last = network_.frozen(network_.spec().max_batches);
   const bool limited = options_.memory > 0 || free_device_memory(*device_);
   if (const NetSize most = resizer_.largest(); limited && resizer_.at(iteration_) != most)   // a run that goes on
-    make_training_plan(network_, *device_, {most, mini_batch_at(network_.spec(), most, most), last, options_.memory, options_.auto_subdivisions, true});
+    make_training_plan(network_, *device_, {most, mini_batch_at(network_.spec(), most, most), last, options_.memory, options_.auto_subdivisions, true, there()});
   if (last != network_.frozen(iteration_)) {
     largest_ = plans_.training(resizer_.at(iteration_), mini_batch(), last).report();
     plans_.clear();
@@ -54,6 +64,11 @@ void Trainer::open_replicas() {
     return log::warn(concat("-gpus: only GPU ", options_.device.gpu.gpu, " computes: ", why));
   replicas_ = std::make_unique<Replicas>(ReplicaOptions{options_.cfg, options_.device, options_.memory, options_.show_samples > 0}, network_, *device_);
   replicas_->prepare({resizer_.at(iteration_), mini_batch(), network_.frozen(iteration_)});
+}
+
+void Trainer::refuse(const OutOfMemory& why) {
+  plans_.clear();
+  throw too_little_now(network_, *device_, {resizer_.at(iteration_), mini_batch(), network_.frozen(iteration_), options_.memory, options_.auto_subdivisions, true, there()}, why);
 }
 
 // For an evaluation on a GPU: a plan for inference needs no more for an image than one for training, which is made again afterwards.

@@ -24,18 +24,26 @@ Room room_on_host(const Network& network, const TrainingPlanRequest& request) {
   return {memory, other, minus(memory, other)};
 }
 
-// Before the first plan the GPU has neither parameters nor gradients. Kernels keep copies of the weights, in 16 bits mostly.
-Room room_on_device(const Network& network, const TrainingPlanRequest& request, size_t free) {
-  constexpr size_t kReserve = 32;   // one part in so many for what libraries load as they go
-  const MemoryEstimate m = estimate_training(network, {}, request.size.width, request.size.height, DeviceKind::cuda);
-  const size_t there = network.params().copy() ? m.parameters + m.gradients : 0, other = m.on_device() + m.parameters;
-  const size_t by_free = minus(free, other - there + free / kReserve);
+// For what nobody counts: code of kernels and of libraries, which is loaded when it is first used, recordings, blocks rounded up to the driver's pages, copies
+// of running statistics, tables, what goes to the host. A part of the GPU, as smaller ones train smaller networks; at most 1 GiB, as none of it grows with
+// the GPU. An estimate: no GPU has been measured.
+size_t reserve(size_t free) { return std::min(free / 32, size_t{1} << 30); }
+
+// Kernels keep copies of the weights as the device stores numbers.
+Room room_on_device(const Network& network, Device& device, const TrainingPlanRequest& request, size_t free) {
+  MemoryEstimate m = estimate_training(network, {}, request.size.width, request.size.height, DeviceKind::cuda);
+  m.packed = m.parameters / sizeof(float) * bytes_of(device.activation({1, 1, 1, 1}, false).dtype);
+  m.images = drawing_bytes(network, request.mini_batch, request.size.width, request.size.height);
+  const size_t mirror = network.params().copy() ? m.parameters + m.gradients : 0, other = m.on_device();
+  const size_t there = mirror + request.there.state + std::min(request.there.drawing, m.images);
+  const size_t by_free = minus(free, minus(other, there) + reserve(free));
   if (request.memory == 0) return {free, other, by_free};
   return {request.memory, other, std::min(by_free, minus(request.memory, other))};
 }
 
-Room room(const Network& network, const TrainingPlanRequest& request, std::optional<size_t> on_device) {
-  return on_device ? room_on_device(network, request, *on_device) : room_on_host(network, request);
+Room room(const Network& network, Device& device, const TrainingPlanRequest& request) {
+  const std::optional<size_t> free = free_device_memory(device);
+  return free ? room_on_device(network, device, request, *free) : room_on_host(network, request);
 }
 
 // The images of which a whole batch would fit, activations and the loader's images growing with it; an estimate.
@@ -58,85 +66,125 @@ int fitting_subdivisions(Network& network, Device& device, const TrainingPlanReq
       training_plan(network, device, trial);
       return subdivisions;
     } catch (const DoesNotFit&) {
+    } catch (const OutOfMemory&) {
     }
   }
   return 0;
 }
 
-[[noreturn]] void refuse(Network& network, Device& device, const TrainingPlanRequest& request, const DoesNotFit& why) {
-  const std::optional<size_t> on_device = free_device_memory(device);
-  const Room r = room(network, request, on_device);
+std::string images_text(const TrainingPlanRequest& r) {
+  return concat("the activations of ", r.mini_batch, " images of ", r.size.width, " x ", r.size.height);
+}
+
+// What there was no room for: in words, and in bytes of its plan, as asked and, where computing things again would help, at least.
+struct Refused {
+  std::string what;
+  size_t needed;
+  std::optional<size_t> least;
+};
+
+TooLittleMemory too_little(Network& network, Device& device, const TrainingPlanRequest& request, const Refused& why) {
+  const bool on_device = device.kind() != DeviceKind::cpu;
+  const Room r = room(network, device, request);
   const NormKeys& norm = network.spec().norm;
   const int segments = norm.whole_batch() ? norm.exact_segments() : -1;
-  const size_t total = why.least + r.other;
+  const size_t least = why.least.value_or(why.needed);
   std::vector<std::string> expected;
   const int subdivisions = fitting_subdivisions(network, device, request, why.needed, r.arena);
-  if (subdivisions > 0) expected.push_back(concat("subdivisions = ", subdivisions, " (-auto_subdivisions takes them)"));
-  const bool again = !on_device || request.memory > 0 || why.least <= r.arena;   // a GPU has no more than it has
+  const NetSpec& net = network.spec();
+  if (subdivisions > 0)
+    expected.push_back(concat("subdivisions = ", subdivisions,
+                              net.track && net.sequential_subdivisions > 0 ? concat(" with sequential_subdivisions = ", subdivisions / net.chain) : "",
+                              request.smaller_batches ? " (a run that goes on takes them)" : " (-auto_subdivisions takes them)"));
+  const bool again = why.least && (!on_device || request.memory > 0 || least <= r.arena);   // a GPU has no more than it has
+  const std::string memory = mebibytes(least + r.other);
   if (again && segments < 0)
-    expected.push_back(concat("-memory ", mebibytes(total), " or more", on_device && request.memory == 0 ? ", which computes again what does not fit" : ""));
+    expected.push_back(concat("-memory ", memory, " or more", on_device && request.memory == 0 ? ", which computes again what does not fit" : ""));
   else if (again)
-    expected.push_back(concat("norm_exact_segments = auto instead of ", segments, " as the cfg says, which needs -memory ", mebibytes(total)));
+    expected.push_back(concat("norm_exact_segments = auto instead of ", segments, " as the cfg says, which needs -memory ", memory));
   if (norm.whole_batch())
-    if (const size_t batch = fitting_batch(network, request, r, why.least, on_device.has_value()); batch > 1 && batch < static_cast<size_t>(request.mini_batch))
+    if (const size_t batch = fitting_batch(network, request, r, least, on_device); batch > 1 && batch < static_cast<size_t>(request.mini_batch))
       expected.push_back(concat("about batch = ", batch));
   expected.push_back("a smaller input");
-  throw TooLittleMemory(concat(why.what(), " of ", text(r.memory),
-                               request.memory > 0 ? " (-memory)" : on_device ? " that are free on the GPU" : ", four fifths of the free memory", ": expected ",
-                               join(expected, ", or ")),
-                        subdivisions);
+  return {concat(why.what, " of ", text(r.memory),
+                 request.memory > 0 ? " (-memory)" : on_device ? " that are free on the GPU" : ", four fifths of the free memory", ": expected ",
+                 join(expected, ", or ")),
+          subdivisions};
 }
 
 }  // namespace
 
-PlanOptions training_plan_options(const Network& network, const TrainingPlanRequest& request, std::optional<size_t> on_device) {
+PlanOptions training_plan_options(const Network& network, Device& device, const TrainingPlanRequest& request) {
   PlanOptions options;
   options.training = true;
   options.frozen = request.frozen;
   options.only_planned = request.only_planned;
   const NormKeys& norm = network.spec().norm;
-  const bool limited = on_device || request.memory > 0;
+  const bool limited = device.kind() != DeviceKind::cpu || request.memory > 0;
   if (!norm.whole_batch() && !limited && !request.smaller_batches) return options;   // a mini-batch is what the user chose to fit
   if (norm.whole_batch())
     options.segments = norm.exact_segments() < 0 ? kAutomatic : norm.exact_segments();
   else if (request.memory > 0 && !request.smaller_batches)
     options.segments = kAutomatic;
   if (options.segments > 0 && !limited) return options;
-  options.budget = std::max<size_t>(room(network, request, on_device).arena, 1);   // 0 would be no limit
+  options.budget = std::max<size_t>(room(network, device, request).arena, 1);   // 0 would be no limit
   return options;
 }
 
 std::unique_ptr<Plan> training_plan(Network& network, Device& device, const TrainingPlanRequest& request) {
   return std::make_unique<Plan>(network, device, network.input(request.mini_batch, request.size.width, request.size.height),
-                                training_plan_options(network, request, free_device_memory(device)));
+                                training_plan_options(network, device, request));
 }
 
 std::unique_ptr<Plan> make_training_plan(Network& network, Device& device, const TrainingPlanRequest& request) {
   try {
     return training_plan(network, device, request);
   } catch (const DoesNotFit& why) {
-    refuse(network, device, request, why);
+    throw too_little(network, device, request, {why.what(), why.needed, why.least});
+  } catch (const OutOfMemory& why) {
+    throw too_little_now(network, device, request, why);
+  }
+}
+
+TooLittleMemory too_little_now(Network& network, Device& device, const TrainingPlanRequest& request, const OutOfMemory& why) {
+  TrainingPlanRequest planned = request;
+  planned.only_planned = true;
+  const std::string lost = concat(why.what(), "; ");
+  try {
+    const size_t needed = training_plan(network, device, planned)->report().arena_bytes;   // it would fit, were it not for what is beside it
+    return too_little(network, device, request, {concat(lost, network.file(), ": ", images_text(request), " need ", text(needed)), needed, {}});
+  } catch (const DoesNotFit& now) {
+    return too_little(network, device, request, {lost + now.what(), now.needed, now.least});
+  } catch (const OutOfMemory&) {
+    return {concat(lost, network.file(), ": ", images_text(request), ": expected fewer images at a time (more subdivisions), or a smaller input"), 0};
   }
 }
 
 std::vector<int> more_subdivisions(const NetSpec& net) {
+  const bool even = net.mini_batch() % 2 == 0;
   std::vector<int> found;
-  for (int n = net.subdivisions + 1; n <= net.batch; ++n)
-    if (const int images = net.batch / n; net.batch % n == 0 && images % net.time_steps == 0 && (!net.contrastive || images >= 2)) found.push_back(n);
+  for (int n = net.subdivisions + 1; n <= net.batch; ++n) {
+    const int images = net.batch / n;
+    const bool pairs = !net.contrastive || (images >= 2 && !(even && images % 2 == 1));
+    if (net.batch % n == 0 && images % net.time_steps == 0 && n % net.chain == 0 && pairs) found.push_back(n);
+  }
   return found;
 }
 
 std::string subdivisions_text(const Network& network, int subdivisions) {
   const NetSpec& net = network.spec();
-  const int images = net.batch / subdivisions;
+  const int images = net.batch / subdivisions, before = net.batch / net.subdivisions;
   const bool mini_batches = std::ranges::any_of(network.layers(), [&](const auto& layer) {
     const NormSpec* norm = layer->normalization();
     return norm && norm->batch_statistics() && !norm->keeps_statistics() && !net.norm.two_forwards();
   });
-  return concat("subdivisions = ", subdivisions, " instead of ", net.subdivisions, " (-auto_subdivisions): ", net.batch, " images per update = ", subdivisions,
-                " x ", images,
-                mini_batches ? concat("; batch normalization sees ", images, images == 1 ? " image" : " images", " at a time instead of ", net.batch / net.subdivisions)
-                             : "; what is learned stays the same but for rounding");
+  const auto seen = [&](std::string_view who) { return concat(who, images, images == 1 ? " image" : " images", " at a time instead of ", before); };
+  std::vector<std::string> changes;
+  if (mini_batches) changes.push_back(seen("batch normalization sees "));
+  if (net.contrastive) changes.push_back(seen("[contrastive] compares "));
+  if (net.track) changes.push_back(concat("sequences last ", net.time_steps * net.chain, " frames as before, fewer of them side by side"));
+  return concat("subdivisions = ", subdivisions, " instead of ", net.subdivisions, " (-auto_subdivisions): ", net.batch, " images per update = ", subdivisions, " x ",
+                images, "; ", changes.empty() ? "what is learned stays the same but for rounding" : join(changes, "; "));
 }
 
 }  // namespace dn

@@ -36,10 +36,12 @@ constexpr size_t kMiB = size_t{1} << 20;
 const std::string kWhole = "norm_scope=batch\n";
 
 TEST(training_plan, keys_and_memory_decide) {
-  EXPECT_EQ(training_plan_options(network(""), {{64, 64}, 32, {}, 0}).budget, 0u);   // mini-batches are small: nobody asks
-  EXPECT_EQ(training_plan_options(network(kWhole), {{64, 64}, 32, {}, 0}).segments, kAutomatic);
-  EXPECT_GT(training_plan_options(network(kWhole), {{64, 64}, 32, {}, 0}).budget, 0u);
-  const PlanOptions fixed = training_plan_options(network(kWhole + "norm_exact_segments=3\n"), {{64, 64}, 32, {}, 0});
+  cpu::Device device({.threads = 1});
+  const auto options = [&](const std::string& keys) { return training_plan_options(network(keys), device, {{64, 64}, 32, {}, 0}); };
+  EXPECT_EQ(options("").budget, 0u);   // mini-batches are small: nobody asks
+  EXPECT_EQ(options(kWhole).segments, kAutomatic);
+  EXPECT_GT(options(kWhole).budget, 0u);
+  const PlanOptions fixed = options(kWhole + "norm_exact_segments=3\n");
   EXPECT_EQ(fixed.segments, 3);
   EXPECT_EQ(fixed.budget, 0u);
   EXPECT_EQ(ask(kWhole, 4096 * kMiB).report.segments, 0);

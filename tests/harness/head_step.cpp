@@ -72,6 +72,19 @@ class Bench {
 
 }  // namespace
 
+HeadCase three_images(const Shape& shape, const Shape& network, uint64_t seed, double low, double high) {
+  HeadCase c{.shape = shape, .network = network, .x = std::vector<float>(shape.count()), .truths = {}};
+  Rng rng(seed, RandomUse::test);
+  for (float& value : c.x) value = static_cast<float>(rng.uniform(low, high));
+  c.truths = {wild_truths(seed, 4, 9), {}, wild_truths(seed + 100, 4, 40)};
+  return c;
+}
+
+HeadCase with_broken_outputs(HeadCase c) {
+  for (size_t i = 5; i < c.x.size(); i += 37) c.x[i] = i % 3 ? NAN : 200;
+  return c;
+}
+
 HeadStep head_step_on_host(const Layer& layer, const HeadCase& c, int threads) {
   cpu::Device device({.threads = threads});
   const TensorDesc x_desc{c.shape, device.block()}, y_desc{c.shape, 1};
@@ -168,6 +181,28 @@ void expect_same_step(const HeadStep& expected, const HeadStep& got, double tole
   expect_same_values(expected.dx, got.dx, tolerance, what + " dx");
   expect_same_losses(expected.loss, got.loss, tolerance, what + " loss");
   expect_same_losses(expected.sum, got.sum, tolerance, what + " sum");
+}
+
+void expect_gpu_as_host(const Layer& layer, const HeadCase& c, double tolerance, const std::string& what) {
+  const HeadStep host = head_step_on_host(layer, c), gpu = head_step_on_gpu(layer, c);
+  EXPECT_GT(host.loss.assigned, 0) << what;
+  expect_same_step(host, gpu, tolerance, what);
+  EXPECT_EQ(gpu.padding, 0) << what;
+}
+
+void for_all_choices(const std::vector<std::vector<std::string>>& choices, const std::function<void(const std::string& keys, uint64_t number)>& work) {
+  size_t all = 1;
+  for (const auto& choice : choices) all *= choice.size();
+  for (size_t i = 0; i < all; ++i) {
+    std::string keys;
+    size_t rest = i, below = all;
+    for (const auto& choice : choices) {
+      below /= choice.size();
+      keys += choice[rest / below];
+      rest %= below;
+    }
+    work(keys, i + 1);
+  }
 }
 
 std::vector<TruthBox> wild_truths(uint64_t seed, int classes, size_t count) {

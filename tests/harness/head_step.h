@@ -1,6 +1,7 @@
 // One training step of a detection head alone, on the host or on a GPU, from values in the order [N,C,H,W]; and comparing two of them.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,11 @@ struct HeadStep {
   float padding = 0;  // largest |dx| of a padding channel
 };
 
+// Three images of outputs in low..high; truths of four classes in the first and the last (wild_truths).
+HeadCase three_images(const Shape& shape, const Shape& network, uint64_t seed, double low, double high);
+// Some outputs are no numbers, or very large.
+HeadCase with_broken_outputs(HeadCase c);
+
 HeadStep head_step_on_host(const Layer& layer, const HeadCase& c, int threads = 1);
 HeadStep head_step_on_gpu(const Layer& layer, const HeadCase& c);
 
@@ -33,6 +39,11 @@ HeadStep head_step_on_gpu(const Layer& layer, const HeadCase& c);
 void expect_same_values(const std::vector<float>& expected, const std::vector<float>& got, double tolerance, const std::string& what);
 void expect_same_losses(const LossReport& expected, const LossReport& got, double tolerance, const std::string& what);
 void expect_same_step(const HeadStep& expected, const HeadStep& got, double tolerance, const std::string& what);
+
+// Both, of truths that are assigned, and of padding channels that stay zero.
+void expect_gpu_as_host(const Layer& layer, const HeadCase& c, double tolerance, const std::string& what);
+// One of each, all combinations, the last changing fastest: work(their keys, a number from 1 on).
+void for_all_choices(const std::vector<std::vector<std::string>>& choices, const std::function<void(const std::string& keys, uint64_t number)>& work);
 
 // Truths as they come: several in a cell, more than a head with `max` of them takes, of classes that there are not, without extent, not numbers, at the
 // border.

@@ -1,6 +1,6 @@
 #include "device/cuda/cudnn_api.h"
 
-#include "base/error.h"
+#include "device/device.h"
 
 namespace dn::cuda::cudnn {
 namespace {
@@ -46,7 +46,9 @@ void Api::check(cudnnStatus_t status, const char* doing) const {
   if (status == CUDNN_STATUS_SUCCESS) return;
   char details[512] = "";
   last_error_string(details, sizeof details);
-  fail("cuDNN: ", doing, ": ", error_string(status), *details ? concat(" (", details, ")") : "");
+  const std::string message = concat("cuDNN: ", doing, ": ", error_string(status), *details ? concat(" (", details, ")") : "");
+  if (status == CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED) throw OutOfMemory(message);
+  throw Error(message);
 }
 
 }  // namespace dn::cuda::cudnn

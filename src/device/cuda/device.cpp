@@ -33,7 +33,7 @@ std::unique_ptr<ConvEngine> best_engine(Stream& stream, const DeviceOptions& opt
 Device::Device(const DeviceOptions& options)
     : options_(options),
       threads_(options.threads > 0 ? options.threads : cpu::available_processors()),
-      stream_(options.emulated ? emulated_stream(options.emulated_bytes) : open_stream(options.gpu)),
+      stream_(options.emulated ? emulated_stream(options.emulated_bytes, options.emulated_others) : open_stream(options.gpu)),
       numbers_(stream_->allocate(sizeof(PassNumbers))) {
   set_numbers({});
 }

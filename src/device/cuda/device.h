@@ -17,7 +17,7 @@ std::string_view precision_name(Precision precision);
 
 struct DeviceOptions {
   bool emulated = false;
-  size_t emulated_bytes = 0;   // of its memory; 0: no limit
+  size_t emulated_bytes = 0, emulated_others = 0;   // of its memory (emulated_stream)
   int gpu = 0;
   Precision precision = Precision::bf16;
   ConvRules convolutions;

@@ -26,9 +26,9 @@ class PinnedBlock : public DeviceMemory {
   std::vector<std::byte> memory_;
 };
 
-// What the device has, and what of it is taken.
+// What the device has, and what of it is taken; emulated_stream says what the others are.
 struct Bytes {
-  size_t all;
+  size_t all, others;
   std::atomic<size_t> taken = 0;
   size_t free() const { return all - std::min(all, taken.load()); }
 };
@@ -65,12 +65,12 @@ constexpr size_t kUnlimited = size_t{1} << 46;
 
 class EmulatedStream : public Stream {
  public:
-  explicit EmulatedStream(size_t bytes) : bytes_(std::make_shared<Bytes>(bytes > 0 ? bytes : kUnlimited)) {}
+  EmulatedStream(size_t bytes, size_t others) : bytes_(std::make_shared<Bytes>(bytes > 0 ? bytes : kUnlimited, others)) {}
   void* handle() const override { return nullptr; }
   std::string description() const override { return "emulated GPU"; }
   std::unique_ptr<DeviceMemory> allocate(size_t bytes) override {
-    if (bytes > free_bytes())
-      fail("the GPU has not ", bytes_text(static_cast<double>(bytes)), " of memory left; ", bytes_text(static_cast<double>(free_bytes())), " are free");
+    if (bytes_->others > 0 && bytes + bytes_->others > free_bytes()) bytes_->all -= std::exchange(bytes_->others, 0);
+    if (bytes > free_bytes()) throw too_little_memory(bytes, free_bytes());
     return std::make_unique<Block>(bytes_, bytes);
   }
   size_t free_bytes() const override { return bytes_->free(); }
@@ -128,7 +128,11 @@ class EmulatedStream : public Stream {
 
 }  // namespace
 
-std::unique_ptr<Stream> emulated_stream(size_t bytes) { return std::make_unique<EmulatedStream>(bytes); }
+std::unique_ptr<Stream> emulated_stream(size_t bytes, size_t others) { return std::make_unique<EmulatedStream>(bytes, others); }
+
+OutOfMemory too_little_memory(size_t wanted, size_t free) {
+  return OutOfMemory(concat("the GPU has not ", bytes_text(static_cast<double>(wanted)), " of memory left; ", bytes_text(static_cast<double>(free)), " are free"));
+}
 
 void run_on_host(size_t count, const std::function<void(size_t)>& body) {
   const int threads = count < 8 ? 1 : cpu::available_processors();

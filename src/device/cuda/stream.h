@@ -26,7 +26,7 @@ class Stream {
   bool emulated() const { return handle() == nullptr; }
   virtual std::string description() const = 0;   // "NVIDIA H200, 140.4 GiB"
 
-  // Zero at first. Throws Error when the device has not that much.
+  // Zero at first. Throws OutOfMemory.
   virtual std::unique_ptr<DeviceMemory> allocate(size_t bytes) = 0;
   virtual size_t free_bytes() const = 0;
   // Host memory that copies need not wait for.
@@ -46,6 +46,9 @@ class Stream {
   virtual void emulate(std::function<void()> launch) = 0;
 };
 
+// The one message of an allocation that failed.
+OutOfMemory too_little_memory(size_t wanted, size_t free);
+
 // A look at the machine, which takes nothing of a GPU.
 struct Gpus {
   int count = 0;
@@ -57,7 +60,9 @@ int compute_capability(int gpu);   // 90: 9.0; of one that there is
 
 // Throws Error when there is no such device, no driver, or no CUDA in this build: one line that says which.
 std::unique_ptr<Stream> open_stream(int gpu);
-std::unique_ptr<Stream> emulated_stream(size_t bytes = 0);   // of memory; 0: as much as anybody asks for
+// bytes: of memory; 0: as much as anybody asks for. others: so many of them are free until the first allocation that needs them, when another program
+// turns out to have been quicker.
+std::unique_ptr<Stream> emulated_stream(size_t bytes = 0, size_t others = 0);
 // body(i) for i in [0, count), on several threads of the host.
 void run_on_host(size_t count, const std::function<void(size_t)>& body);
 

@@ -39,7 +39,9 @@ std::string reason(cudaError_t status) {
 void check(cudaError_t status, const char* doing) {
   if (status == cudaSuccess) return;
   cudaGetLastError();   // a failed call must not fail the next one too
-  fail("GPU: ", doing, ": ", reason(status));
+  const std::string message = concat("GPU: ", doing, ": ", reason(status));
+  if (status == cudaErrorMemoryAllocation) throw OutOfMemory(message);   // code of kernels and recordings take memory too
+  throw Error(message);
 }
 
 // In destructors nobody is told.
@@ -63,7 +65,7 @@ class GpuBlock : public DeviceMemory {
       cudaGetLastError();
       size_t free = 0, total = 0;
       forget(cudaMemGetInfo(&free, &total));
-      fail("the GPU has not ", bytes_text(static_cast<double>(bytes)), " of memory left; ", bytes_text(static_cast<double>(free)), " are free");
+      throw too_little_memory(bytes, free);
     }
     check(status, "allocating memory");
     data_ = static_cast<std::byte*>(at);
@@ -85,7 +87,12 @@ class PinnedBlock : public DeviceMemory {
  public:
   PinnedBlock(int gpu, size_t bytes) : gpu_(gpu), bytes_(bytes) {
     void* at = nullptr;
-    check(cudaMallocHost(&at, std::max<size_t>(bytes, 1)), "allocating pinned host memory");
+    const cudaError_t status = cudaMallocHost(&at, std::max<size_t>(bytes, 1));
+    if (status == cudaErrorMemoryAllocation) {   // the host's, not the GPU's
+      cudaGetLastError();
+      fail("the host has not ", bytes_text(static_cast<double>(bytes)), " of memory left that a GPU can copy from");
+    }
+    check(status, "allocating pinned host memory");
     data_ = static_cast<std::byte*>(at);
     std::memset(data_, 0, bytes);
   }

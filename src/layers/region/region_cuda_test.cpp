@@ -1,9 +1,6 @@
 // [region] on a GPU beside the host's kernel.
 #include <gtest/gtest.h>
 
-#include <cmath>
-
-#include "base/rng.h"
 #include "data/test_folder.h"
 #include "layers/region/region.h"
 #include "tests/harness/head_section.h"
@@ -20,10 +17,8 @@ const std::string kHead = "[region]\nanchors=0.9,1.2, 2.0,1.6, 4.1,3.3\nclasses=
 constexpr uint64_t kLater = 5000;  // iterations after which boxes are no longer drawn to their anchors
 
 HeadCase head_case(uint64_t seed, uint64_t iteration) {
-  HeadCase c{.shape = kShape, .network = kNet, .x = std::vector<float>(kShape.count()), .truths = {}, .iteration = iteration};
-  Rng rng(seed, RandomUse::test);
-  for (float& v : c.x) v = static_cast<float>(rng.uniform(-1.5, 1.5));
-  c.truths = {testing::wild_truths(seed, 4, 9), {}, testing::wild_truths(seed + 100, 4, 40)};
+  HeadCase c = testing::three_images(kShape, kNet, seed, -1.5, 1.5);
+  c.iteration = iteration;
   return c;
 }
 
@@ -50,8 +45,7 @@ TEST(region_cuda, every_key_is_the_hosts) {
 }
 
 TEST(region_cuda, outputs_that_are_no_numbers) {
-  HeadCase c = head_case(7, kLater);
-  for (size_t i = 5; i < c.x.size(); i += 37) c.x[i] = i % 3 ? NAN : 200;
+  const HeadCase c = testing::with_broken_outputs(head_case(7, kLater));
   for (const char* keys : {"", "softmax=1\nbias_match=1\n"}) compare(keys, c);
 }
 

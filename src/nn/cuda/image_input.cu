@@ -1,5 +1,6 @@
 #include "nn/cuda/image_input.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/log.h"
@@ -13,6 +14,11 @@ namespace dn::cuda {
 namespace {
 
 constexpr int kMostChannels = 3;
+constexpr size_t kMostPictures = 4;       // of a sample
+constexpr size_t kMostTable = 1024;       // bytes of a picture's row, window and boxes, about
+constexpr size_t kUnlimited = SIZE_MAX;
+
+size_t with_more(size_t bytes) { return bytes + bytes / 8; }
 
 // A Picture as kernels see it. Addresses are the device's.
 struct Drawn {
@@ -175,11 +181,15 @@ struct ComposeBody {
   }
 };
 
-// Grows, never shrinks; its contents are lost when it grows.
-std::byte* room(Device& device, std::unique_ptr<DeviceMemory>& memory, size_t bytes) {
+// Grows, never shrinks; its contents are lost when it grows. Mini-batches differ, so some more is taken, but not for that beyond `most`.
+std::byte* room(Device& device, std::unique_ptr<DeviceMemory>& memory, size_t bytes, size_t most) {
   if (!memory || memory->bytes() < bytes) {
     memory.reset();
-    memory = device.allocate(bytes + bytes / 8);  // mini-batches differ
+    try {
+      memory = device.allocate(std::max(bytes, std::min(with_more(bytes), most)));
+    } catch (const OutOfMemory& e) {
+      throw OutOfMemory(concat("drawing images: ", e.what()));
+    }
   }
   return memory->data();
 }
@@ -200,6 +210,8 @@ class Tables {
   std::vector<std::byte> bytes_;
 };
 
+constexpr size_t kPixelAlignment = 64;
+
 size_t pixel_bytes(const Picture& p, int channels) {
   return static_cast<size_t>(p.part.right - p.part.left) * static_cast<size_t>(p.part.bottom - p.part.top) * static_cast<size_t>(channels);
 }
@@ -217,6 +229,32 @@ Drawn drawn(const Picture& p) {
   d.noise = p.noise;
   d.keys = noise_keys(p.noise_key);
   return d;
+}
+
+// Bytes of pixels and of planes.
+struct Taken {
+  size_t pixels = 0, planes = 0;
+  Taken& operator+=(const Taken& other) {
+    pixels += other.pixels, planes += other.planes;
+    return *this;
+  }
+  bool within(const Taken& most) const { return pixels <= most.pixels && planes <= most.planes; }
+};
+
+Taken taken_by(const SampleRecipe& sample, int channels) {
+  Taken taken;
+  for (const Picture& p : sample) {
+    taken.pixels += round_up(pixel_bytes(p, channels), kPixelAlignment);
+    if (p.blur > 1) taken.planes += 2 * sizeof(float) * static_cast<size_t>(channels) * static_cast<size_t>(p.width) * static_cast<size_t>(p.height);
+  }
+  return taken;
+}
+
+// Images that are drawn at a time. JPEG decoders leave less than twice the pixels that are asked for in either direction, so all of a mini-batch is, but
+// where other files are much larger. Planes are for all images, and for the two pictures of a mixup.
+Taken most_taken(const Shape& input) {
+  const size_t floats = sizeof(float) * input.count();
+  return {floats, 2 * std::max(floats, 2 * sizeof(float) * input.per_image())};
 }
 
 // A mini-batch as it goes to the device: offsets into its blocks, until these are there.
@@ -242,7 +280,7 @@ struct Layout {
     pictures.push_back(&p);
     Drawn& d = rows.emplace_back(drawn(p));
     pixels_at.push_back(pixels);
-    pixels += round_up(pixel_bytes(p, channels), size_t{64});
+    pixels += round_up(pixel_bytes(p, channels), kPixelAlignment);
     const std::vector<float> weights = d.radius > 0 ? gaussian_window(p.blur) : std::vector<float>();
     weights_at.push_back(tables.add(weights.data(), weights.size()));
     sharp_at.push_back(tables.add(p.sharp.data(), p.sharp.size()));
@@ -265,27 +303,55 @@ struct Layout {
 
 }  // namespace
 
+size_t ImageInput::most_bytes(const Shape& input, bool blurred) {
+  const Taken most = most_taken(input);
+  const size_t pictures = kMostPictures * static_cast<size_t>(input.n), taps = static_cast<size_t>(input.w + input.h) * sizeof(Tap);
+  return most.pixels + (blurred ? most.planes : 0) + with_more(pictures * (taps + kMostTable));
+}
+
+size_t ImageInput::bytes() const {
+  size_t sum = 0;
+  for (const auto* memory : {&pixels_, &tables_, &taps_, &planes_})
+    if (*memory) sum += (*memory)->bytes();
+  return sum;
+}
+
 void ImageInput::draw(std::span<const SampleRecipe> samples, const Tensor& to) {
+  const Shape& shape = to.desc.shape;
+  ensure(samples.size() == static_cast<size_t>(shape.n) && (shape.c == 1 || shape.c == 3), "an input of as many images as are drawn");
+  const Taken most = most_taken(shape);
+  for (size_t first = 0, end = 0; first < samples.size(); first = end) {
+    Taken taken = taken_by(samples[end++], shape.c);
+    for (; end < samples.size(); ++end)
+      if (taken += taken_by(samples[end], shape.c); !taken.within(most)) break;
+    Tensor part = to;
+    part.desc.shape.n = static_cast<int>(end - first);
+    part.data = reinterpret_cast<float*>(reinterpret_cast<std::byte*>(to.data) + first * to.desc.image_stride() * bytes_of(to.desc.dtype));
+    draw_at_once(samples.subspan(first, end - first), part, shape);
+  }
+}
+
+void ImageInput::draw_at_once(std::span<const SampleRecipe> samples, const Tensor& to, const Shape& input) {
+  const Taken most = most_taken(input);
   Scene scene;
   scene.to = view(to);
-  ensure(samples.size() == static_cast<size_t>(scene.to.n) && (scene.to.c == 1 || scene.to.c == 3), "an input of as many images as are drawn");
   Layout layout(samples, scene.to.c);
   Stream& stream = device_.stream();
-  std::byte* const pixels = room(device_, pixels_, layout.pixels);
+  std::byte* const pixels = room(device_, pixels_, layout.pixels, most.pixels);
   for (size_t k = 0; k < layout.pictures.size(); ++k)
     stream.to_device(pixels + layout.pixels_at[k], layout.pictures[k]->pixels, pixel_bytes(*layout.pictures[k], scene.to.c));
-  std::byte* const tables = room(device_, tables_, layout.table_bytes());
+  std::byte* const tables = room(device_, tables_, layout.table_bytes(), kUnlimited);
   const size_t rows_at = layout.add_rows(pixels, tables);
   stream.to_device(tables, layout.tables.bytes().data(), layout.tables.bytes().size());
 
   const size_t tap_count = layout.rows.size() * static_cast<size_t>(scene.to.w + scene.to.h);
-  auto* const taps = reinterpret_cast<Tap*>(room(device_, taps_, tap_count * sizeof(Tap)));
+  auto* const taps = reinterpret_cast<Tap*>(room(device_, taps_, tap_count * sizeof(Tap), kUnlimited));
   scene.pictures = reinterpret_cast<const Drawn*>(tables + rows_at);
   scene.first = reinterpret_cast<const int*>(tables + layout.first_at);
   scene.taps = taps;
   for_each(stream, tap_count, TapsBody{scene, taps});
   if (layout.planes > 0) {
-    scene.sampled = reinterpret_cast<float*>(room(device_, planes_, 2 * layout.planes * sizeof(float)));
+    scene.sampled = reinterpret_cast<float*>(room(device_, planes_, 2 * layout.planes * sizeof(float), most.planes));
     scene.swept = scene.sampled + layout.planes;
     for_each(stream, scene.to.pixels(), SampleBody{scene});
     for_each(stream, scene.to.pixels(), SweepBody{scene});

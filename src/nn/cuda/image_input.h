@@ -24,7 +24,15 @@ class ImageInput {
   // the device has been waited for.
   void draw(std::span<const SampleRecipe> samples, const Tensor& to);
 
+  // Of the device, for inputs of this shape: what one mini-batch of usual pictures takes. Of larger ones fewer samples are drawn at a time; it is only
+  // one sample of very large pictures that takes more. blurred: pictures may be.
+  static size_t most_bytes(const Shape& input, bool blurred);
+  size_t bytes() const;   // that it has taken
+
  private:
+  // input: of the whole mini-batch.
+  void draw_at_once(std::span<const SampleRecipe> samples, const Tensor& to, const Shape& input);
+
   Device& device_;
   std::unique_ptr<DeviceMemory> pixels_, tables_, taps_, planes_;
 };

@@ -155,6 +155,42 @@ TEST(image_input, draws_what_the_host_draws) {
   }
 }
 
+// Of large ones fewer are drawn at a time, which nobody sees but the memory.
+TEST(image_input, large_pictures_take_no_more_memory) {
+  constexpr int kSamples = 5, kSide = 40;
+  const Shape input{kSamples, 3, kSide, kSide};
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    cuda::Device device(gpu_options(precision));
+    cuda::ImageInput image_input(device);
+    EXPECT_EQ(image_input.bytes(), 0u);
+    PixelStore store;
+    store.begin(plain_memory);
+    std::vector<SampleRecipe> samples(kSamples);
+    std::vector<float> expected;
+    size_t all = 0;
+    for (int i = 0; i < kSamples; ++i) {
+      RandomSample sample;
+      for (int k = 0; k < 2; ++k) {   // a mixup
+        sample.images.push_back(test::noise_image(i == 2 ? 30 : 130, i == 2 ? 20 : 120, 3, static_cast<uint64_t>(2 * i + k)));
+        Picture p;
+        p.sampling.window = {0, 0, sample.images[static_cast<size_t>(k)].width, sample.images[static_cast<size_t>(k)].height};
+        p.width = p.height = kSide;
+        p.blur = i % 2 == 0 ? 9 : 1;
+        p.mean = k == 1;
+        sample.pictures.push_back(p);
+        store.keep(sample.images[static_cast<size_t>(k)], p);
+        samples[static_cast<size_t>(i)].push_back(p);
+        all += sample.images[static_cast<size_t>(k)].pixels.size();
+      }
+      const std::vector<float> pixels = drawn_by_host(sample, 3, kSide, kSide);
+      expected.insert(expected.end(), pixels.begin(), pixels.end());
+    }
+    expect_alike(draw(device, image_input, samples, 3, kSide, kSide), expected, precision, "large pictures");
+    EXPECT_GT(all, 3 * input.count() * sizeof(float));
+    EXPECT_LE(image_input.bytes(), cuda::ImageInput::most_bytes(input, true));
+  }
+}
+
 // Everything that the picture does not read is left out of what goes to the device.
 TEST(image_input, keeps_the_part_that_shows) {
   const Image image = test::noise_image(100, 80, 3, 1);

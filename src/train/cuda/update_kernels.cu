@@ -2,11 +2,12 @@
 #include "train/cuda/update_kernels.h"
 
 #include "device/cuda/launch.h"
+#include "nn/cuda/block_sums.h"
 
 namespace dn::cuda {
 namespace {
 
-constexpr int kBlock = 256, kRow = 16;  // threads; a block's results are summed by rows, then over the rows
+constexpr int kBlock = BlockSums<double>::kThreads;
 
 struct alignas(16) Four {  // what one load instruction brings; segments begin at multiples of 16 floats, pieces at multiples of 4
   float v[4];
@@ -16,30 +17,10 @@ DN_HD Four* fours(float* at) { return reinterpret_cast<Four*>(at); }
 
 struct NoState {};
 
-DN_HD void add(UpdateVerdict& sum, const UpdateVerdict& other) {
-  sum.squares += other.squares;
-  if (other.largest > sum.largest) sum.largest = other.largest;
-  if (other.broken < sum.broken) sum.broken = other.broken;
-}
-DN_HD void add(double& sum, double other) { sum += other; }
-
-// Phases 1 and 2 of a block whose threads have left something in `of` each; thread 0 has the sum in of[0] after the second.
-template <int phase, class T>
-DN_HD void sum_up(int thread, T* of) {
-  const int stride = phase == 1 ? 1 : kRow;
-  if (phase == 1 ? thread >= kBlock / kRow : thread != 0) return;
-  T* const row = of + thread * kRow;
-  for (int i = 1; i < kRow; ++i) add(row[0], row[i * stride]);
-}
-
-struct VerdictShared {
-  UpdateVerdict of[kBlock];
-};
-
 struct ScanBody {
   static constexpr int kThreads = kBlock, kPhases = 3;
   using State = NoState;
-  using Shared = VerdictShared;
+  using Shared = BlockSums<UpdateVerdict>;
   const UpdatePiece* pieces;
   const float* grads;
   float unscale;
@@ -49,9 +30,10 @@ struct ScanBody {
   DN_HD void run(const Place& place, State&, Shared& shared) const {
     if constexpr (phase == 0)
       shared.of[place.thread] = scan(place);
-    else
-      sum_up<phase>(place.thread, shared.of);
-    if (phase == 2 && place.thread == 0) of_pieces[place.x] = shared.of[0];
+    else if constexpr (phase == 1)
+      shared.fold_runs(place.thread);
+    else if (place.thread == 0)
+      of_pieces[place.x] = shared.fold_all();
   }
 
   DN_HD UpdateVerdict scan(const Place& place) const {
@@ -71,7 +53,7 @@ struct ScanBody {
 struct VerdictBody {
   static constexpr int kThreads = kBlock, kPhases = 3;
   using State = NoState;
-  using Shared = VerdictShared;
+  using Shared = BlockSums<UpdateVerdict>;
   const UpdateVerdict* of_pieces;
   int count;
   UpdateVerdict* verdict;
@@ -80,21 +62,20 @@ struct VerdictBody {
   DN_HD void run(const Place& place, State&, Shared& shared) const {
     if constexpr (phase == 0) {
       UpdateVerdict sum;
-      for (int i = place.thread; i < count; i += kBlock) add(sum, of_pieces[i]);
+      for (int i = place.thread; i < count; i += kBlock) sum += of_pieces[i];
       shared.of[place.thread] = sum;
-    } else {
-      sum_up<phase>(place.thread, shared.of);
+    } else if constexpr (phase == 1) {
+      shared.fold_runs(place.thread);
+    } else if (place.thread == 0) {
+      *verdict = shared.fold_all();
     }
-    if (phase == 2 && place.thread == 0) *verdict = shared.of[0];
   }
 };
 
 struct CentralizeBody {
   static constexpr int kThreads = kBlock, kPhases = 4;
   using State = NoState;
-  struct Shared {
-    double of[kBlock];
-  };
+  using Shared = BlockSums<double>;
   const UpdatePiece* filters;
   float* grads;
   const UpdateVerdict* verdict;
@@ -108,8 +89,10 @@ struct CentralizeBody {
       double sum = 0;
       for (int i = place.thread; i < filter.count; i += kBlock) sum += static_cast<double>(g[i]);
       shared.of[place.thread] = sum;
-    } else if constexpr (phase < 3) {
-      sum_up<phase>(place.thread, shared.of);
+    } else if constexpr (phase == 1) {
+      shared.fold_runs(place.thread);
+    } else if constexpr (phase == 2) {
+      if (place.thread == 0) shared.fold_all();
     } else {
       const auto mean = static_cast<float>(shared.of[0] / static_cast<double>(filter.count));
       for (int i = place.thread; i < filter.count; i += kBlock) g[i] -= mean;

@@ -5,6 +5,7 @@
 #include <climits>
 #include <cstdint>
 
+#include "base/host_device.h"
 #include "device/cuda/stream.h"
 #include "train/update_sweeps.h"
 
@@ -29,6 +30,12 @@ struct UpdateVerdict {
   double squares = 0;
   float largest = 0;
   int broken = kNoPiece;  // number of the first piece with a gradient that is not finite
+  DN_HD UpdateVerdict& operator+=(const UpdateVerdict& other) {
+    squares += other.squares;
+    if (other.largest > largest) largest = other.largest;
+    if (other.broken < broken) broken = other.broken;
+    return *this;
+  }
 };
 
 // `of_pieces`: room for one per piece; `verdict`: of all.
