@@ -8,6 +8,10 @@ namespace dn {
 namespace {
 
 using testing::Finished;
+using testing::first_match;
+using testing::Groups;
+using testing::match_count;
+using testing::matches;
 using testing::Running;
 using testing::tiny_cfg;
 
@@ -79,8 +83,8 @@ TEST_F(Cli, training_leaves_its_lines_and_files) {
   make_directories(file("set/backup"));
   const Finished result = run({"detector", "train", "set/synth.data", "tiny.v1.cfg", "-map", "-dont_show"});
   ASSERT_EQ(result.code, 0) << result.err;
-  const std::regex line(R"( \d+: \d+\.\d{6}, \d+\.\d{6} avg loss, \d\.\d{6} rate, \d+\.\d{6} seconds, \d+ images, \d+\.\d{6} hours left\n)");
-  EXPECT_EQ(std::distance(std::sregex_iterator(result.out.begin(), result.out.end(), line), std::sregex_iterator()), 6) << result.out;
+  const std::string line = R"( \d+: \d+\.\d{6}, \d+\.\d{6} avg loss, \d\.\d{6} rate, \d+\.\d{6} seconds, \d+ images, \d+\.\d{6} hours left\n)";
+  EXPECT_EQ(match_count(result.out, line), 6u) << result.out;
   EXPECT_NE(result.out.find("4 images per update = 2 x 2"), std::string::npos);
   EXPECT_NE(result.out.find("mean average precision (mAP@0.50)"), std::string::npos);
   EXPECT_NE(result.err.find("-dont_show changes nothing"), std::string::npos);
@@ -123,9 +127,9 @@ TEST_F(Cli, a_signal_saves_and_a_later_run_goes_on) {
   ASSERT_TRUE(resumed.wait_for(" avg loss", 1));
   resumed.signal(SIGINT);
   const Finished result = resumed.finish();
-  std::smatch found;
-  ASSERT_TRUE(std::regex_search(result.out, found, std::regex("going on after iteration (\\d+)"))) << result.out;
-  const int64_t start = parse_integer(found[1].str()).value();
+  const Groups found = first_match(result.out, "going on after iteration (\\d+)");
+  ASSERT_FALSE(found.empty()) << result.out;
+  const int64_t start = parse_integer(found[1]).value();
   EXPECT_GE(start, 3);
   EXPECT_NE(result.out.find(concat("\n ", start + 1, ": ")), std::string::npos) << result.out;
 }
@@ -257,7 +261,7 @@ TEST_F(Cli, anchors_and_descriptions) {
   EXPECT_EQ(cfg.code, 0) << cfg.err;
   EXPECT_NE(cfg.out.find("0 layout conversions"), std::string::npos) << cfg.out;
   write_file(file("whole.cfg"), tiny_cfg(3, "norm_scope=batch\n"));
-  EXPECT_TRUE(std::regex_search(run({"describe", "whole.cfg", "-memory", "2G"}).out, std::regex("\n  auto +all kept .* <- this one\n")));
+  EXPECT_TRUE(matches(run({"describe", "whole.cfg", "-memory", "2G"}).out, "\n  auto +all kept .* <- this one\n"));
   EXPECT_NE(run({"describe", "whole.cfg", "-memory", "1M"}).err.find("expected -memory "), std::string::npos);
   EXPECT_NE(run({"describe", "[net]"}).out.find("subdivisions"), std::string::npos);
   EXPECT_NE(run({"describe", "yolo"}).out.find("ignore_thresh"), std::string::npos);

@@ -10,7 +10,11 @@
 namespace dn {
 namespace {
 
+using testing::all_matches;
 using testing::Finished;
+using testing::first_match;
+using testing::Groups;
+using testing::matches;
 using testing::tiny_cfg;
 
 class Evaluation : public testing::ProgramTest {
@@ -25,9 +29,9 @@ class Evaluation : public testing::ProgramTest {
 TEST_F(Evaluation, map_prints_the_familys_lines_and_a_table) {
   const Finished result = map({});
   ASSERT_EQ(result.code, 0) << result.err;
-  EXPECT_TRUE(std::regex_search(result.out, std::regex("\nclass_id = 0, name = \\S+, ap = \\S+%   \t \\(TP = \\d+, FP = \\d+\\)\n"))) << result.out;
-  EXPECT_TRUE(std::regex_search(result.out, std::regex("\nclass +truths +TP +FP +FN +AP % +precision +recall +F1\n"))) << result.out;
-  EXPECT_TRUE(std::regex_search(result.out, std::regex("\nall +\\d+ +\\d+ +\\d+ +\\d+ +\\d+\\.\\d\\d "))) << result.out;
+  EXPECT_TRUE(matches(result.out, "\nclass_id = 0, name = \\S+, ap = \\S+%   \t \\(TP = \\d+, FP = \\d+\\)\n")) << result.out;
+  EXPECT_TRUE(matches(result.out, "\nclass +truths +TP +FP +FN +AP % +precision +recall +F1\n")) << result.out;
+  EXPECT_TRUE(matches(result.out, "\nall +\\d+ +\\d+ +\\d+ +\\d+ +\\d+\\.\\d\\d ")) << result.out;
   EXPECT_NE(map({"-letter_box"}).out, "");
   EXPECT_NE(map({"-points", "12"}).err.find("-points 12: expected 0"), std::string::npos);
   EXPECT_NE(map({"-gt", "x.json"}).err.find("only together with -coco"), std::string::npos);
@@ -65,15 +69,14 @@ TEST_F(Evaluation, coco_numbers_from_labels_and_from_a_file) {
   ASSERT_EQ(labels.code, 0) << labels.err;
   ASSERT_EQ(annotated.code, 0) << annotated.err;
   const auto numbers = [](const std::string& text) {
-    const std::regex line("\n (A[PR]\\S*(?: small| medium| large)?) +(\\S+) ");
     std::vector<std::string> found;
-    for (std::sregex_iterator i(text.begin(), text.end(), line), end; i != end; ++i) found.push_back((*i)[1].str() + "=" + (*i)[2].str());
+    for (const Groups& line : all_matches(text, "\n (A[PR]\\S*(?: small| medium| large)?) +(\\S+) ")) found.push_back(line[1] + "=" + line[2]);
     return found;
   };
   EXPECT_EQ(numbers(labels.out).size(), 12u) << labels.out;
   EXPECT_EQ(numbers(labels.out), numbers(annotated.out));
   EXPECT_NE(labels.out.find("areas are those of the boxes"), std::string::npos);
-  EXPECT_TRUE(std::regex_search(labels.out, std::regex("\nclass +truths +AP +AP50 +AP75 +AR100\n"))) << labels.out;
+  EXPECT_TRUE(matches(labels.out, "\nclass +truths +AP +AP50 +AP75 +AR100\n")) << labels.out;
   EXPECT_NE(map({"-coco", "-points", "11"}).err.find("-points: has no place beside -coco"), std::string::npos);
   gt["images"].erase(0);
   gt["annotations"] = nlohmann::json::array();
@@ -120,10 +123,10 @@ TEST_F(Evaluation, coco_numbers_are_those_of_the_result_file) {
   const CocoReport report = metrics.result();
   EXPECT_GT(report.numbers[kAr100].value_or(0), .1);
   for (int i = 0; i < kCocoNumbers; ++i) {
-    std::smatch number;
-    ASSERT_TRUE(std::regex_search(printed.out, number, std::regex(concat("\n ", coco_name(i), " +(\\S+) ")))) << coco_name(i);
+    const Groups number = first_match(printed.out, concat("\n ", coco_name(i), " +(\\S+) "));
+    ASSERT_FALSE(number.empty()) << coco_name(i);
     // The file rounds to three decimals of a pixel.
-    EXPECT_NEAR(parse_real(number[1].str()).value_or(-1), report.numbers[static_cast<size_t>(i)].value_or(-1), 2e-3) << coco_name(i) << printed.out;
+    EXPECT_NEAR(parse_real(number[1]).value_or(-1), report.numbers[static_cast<size_t>(i)].value_or(-1), 2e-3) << coco_name(i) << printed.out;
   }
 }
 

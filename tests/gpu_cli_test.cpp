@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "tests/harness/gpu_program.h"
+#include "tests/harness/patterns.h"
 #include "train/banner.h"
 #include "train/device_check.h"
 
@@ -16,6 +17,10 @@ namespace {
 using cuda::Precision;
 using testing::distance;
 using testing::Finished;
+using testing::first_match;
+using testing::Groups;
+using testing::match_count;
+using testing::matches;
 using testing::Running;
 using testing::refusal;
 using testing::tiny_cfg;
@@ -24,11 +29,6 @@ using Which = DeviceChoice::Which;
 DeviceChoice chosen(std::vector<std::string> options) {
   options.insert(options.begin(), {"detector", "train", "a.data", "a.cfg"});
   return cli::device_choice(cli::parse(cli::table(), options));
-}
-
-size_t count_of(const std::string& text, const std::string& pattern) {
-  const std::regex expression(pattern);
-  return static_cast<size_t>(std::distance(std::sregex_iterator(text.begin(), text.end(), expression), std::sregex_iterator()));
 }
 
 TEST(GpuOptions, choose_the_device) {
@@ -70,12 +70,12 @@ const std::string kNoGpu = "GPU: (no usable NVIDIA driver|the NVIDIA driver is t
 TEST_F(Gpu, without_one_a_training_says_so_and_goes_on) {
   const Finished named = run({"detector", "train", "set/synth.data", "tiny.v1.cfg", "-i", "0"});
   EXPECT_EQ(named.code, 0) << named.err;
-  EXPECT_EQ(count_of(named.err, kNoGpu + "training on the CPU\n"), 1u) << named.err;
+  EXPECT_EQ(match_count(named.err, kNoGpu + "training on the CPU\n"), 1u) << named.err;
   EXPECT_NE(named.out.find("\ndevice: "), std::string::npos);
   EXPECT_EQ(named.out.find("GPU"), std::string::npos) << named.out;
   const Finished automatic = run({"detector", "train", "set/synth.data", "tiny.v1.cfg"});
   EXPECT_EQ(automatic.code, 0) << automatic.err;
-  EXPECT_EQ(count_of(automatic.err, kNoGpu), cuda::find_gpus().in_build ? 1u : 0u) << automatic.err;
+  EXPECT_EQ(match_count(automatic.err, kNoGpu), cuda::find_gpus().in_build ? 1u : 0u) << automatic.err;
   const Finished told = run({"detector", "train", "set/synth.data", "tiny.v1.cfg", "-nogpu"});
   EXPECT_EQ(told.err.find("GPU"), std::string::npos) << told.err;
 }
@@ -87,7 +87,7 @@ TEST_F(Gpu, without_one_inference_is_silent_unless_it_is_named) {
   named.insert(named.end(), {"-i", "0", "-prec", "bf16"});
   const Finished result = run(named);
   EXPECT_EQ(result.code, 0) << result.err;
-  EXPECT_EQ(count_of(result.err, kNoGpu + "computing on the CPU\n"), 1u) << result.err;
+  EXPECT_EQ(match_count(result.err, kNoGpu + "computing on the CPU\n"), 1u) << result.err;
   EXPECT_NE(result.err.find("-prec bf16 changes nothing: the CPU computes in fp32"), std::string::npos) << result.err;
   EXPECT_EQ(run({"speed", "tiny.v1.cfg", "2", "-i", "0"}).code, 0);
   EXPECT_NE(run({"version"}).out.find("GPU: "), std::string::npos);
@@ -103,15 +103,15 @@ TEST_F(Gpu, describe_plans_for_a_gpu_that_is_not_there) {
     return result.out;
   };
   const std::string planned = memory({"-i", "0"}), host = memory({}), wide = memory({"-i", "0", "-prec", "fp32"});
-  const std::regex line(R"(training memory, [^:]*: about ([0-9.]+) (\w+) of the GPU and [0-9.]+ \w+ of the host)"), row(R"(activations, gradients, scratch +([0-9.]+) (\w+))");
-  EXPECT_TRUE(std::regex_search(planned, line)) << planned;
+  const std::string line = R"(training memory, [^:]*: about ([0-9.]+) (\w+) of the GPU and [0-9.]+ \w+ of the host)", row = R"(activations, gradients, scratch +([0-9.]+) (\w+))";
+  EXPECT_TRUE(matches(planned, line)) << planned;
   EXPECT_NE(planned.find("planned without a GPU"), std::string::npos) << planned;
   EXPECT_NE(planned.find("bf16"), std::string::npos) << planned;
   EXPECT_EQ(host, memory({"-nogpu"}));
   EXPECT_EQ(host.find("GPU"), std::string::npos) << host;
-  std::smatch half, whole;
-  ASSERT_TRUE(std::regex_search(planned, half, row) && std::regex_search(wide, whole, row));
-  const auto bytes = [](const std::smatch& found) { return parse_real(found[1].str()).value() * (found[2] == "GiB" ? 1024 : 1); };
+  const Groups half = first_match(planned, row), whole = first_match(wide, row);
+  ASSERT_TRUE(!half.empty() && !whole.empty());
+  const auto bytes = [](const Groups& found) { return parse_real(found[1]).value() * (found[2] == "GiB" ? 1024 : 1); };
   EXPECT_LT(bytes(half), .7 * bytes(whole));
 }
 

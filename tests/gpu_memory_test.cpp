@@ -1,5 +1,6 @@
 // Memory of a GPU that does not suffice: what is said, which subdivisions are found, what is counted. On the emulated GPU, which has as much as one says.
 #include "tests/harness/gpu_program.h"
+#include "tests/harness/patterns.h"
 #include "train/memory_estimate.h"
 #include "train/training_plan.h"
 
@@ -94,8 +95,8 @@ TEST_F(GpuMemory, subdivisions_are_found) {
 TEST_F(GpuMemory, memory_that_is_named_has_things_computed_again) {
   TrainOptions how = short_of_memory("deep.cfg");
   const std::string said = refusal([&] { Trainer trainer(how); });
-  std::smatch found;
-  ASSERT_TRUE(std::regex_search(said, found, std::regex(R"(-memory (\d+)M or more, which computes again)"))) << said;
+  const testing::Groups found = testing::first_match(said, R"(-memory (\d+)M or more, which computes again)");
+  ASSERT_FALSE(found.empty()) << said;
   how.memory = static_cast<size_t>(std::stoi(found[1])) << 20;
   const Run again = train(how);
   EXPECT_EQ(again.subdivisions, 1);

@@ -8,6 +8,10 @@ namespace dn {
 namespace {
 
 using testing::Finished;
+using testing::first_match;
+using testing::Groups;
+using testing::match_count;
+using testing::matches;
 
 constexpr int kIterations = 200;
 
@@ -66,14 +70,13 @@ TEST_P(HeadsCli, learns_and_is_taken_by_every_verb) {
   ASSERT_EQ(losses.size(), static_cast<size_t>(kIterations));
   EXPECT_LT(losses.back(), .5 * losses[20]);
   if (const std::string line = GetParam().log_line; !line.empty()) {
-    const std::regex pattern(line);
-    EXPECT_EQ(std::distance(std::sregex_iterator(trained.out.begin(), trained.out.end(), pattern), std::sregex_iterator()), kIterations);
+    EXPECT_EQ(match_count(trained.out, line), static_cast<size_t>(kIterations));
   }
   const Finished map = run({"detector", "map", "set/again.data", net, weights});
   ASSERT_EQ(map.code, 0) << map.err;
-  std::smatch found;
-  ASSERT_TRUE(std::regex_search(map.out, found, std::regex(R"(mean average precision \(mAP@0\.50\) = ([0-9.]+))"))) << map.out;
-  EXPECT_GT(parse_real(found[1].str()).value(), .1) << map.out;
+  const Groups found = first_match(map.out, R"(mean average precision \(mAP@0\.50\) = ([0-9.]+))");
+  ASSERT_FALSE(found.empty()) << map.out;
+  EXPECT_GT(parse_real(found[1]).value(), .1) << map.out;
   const Finished test = run({"detector", "test", "set/again.data", net, weights, "set/" + read_lines(file("set/train.txt")).at(0), "-thresh", ".01"});
   EXPECT_EQ(test.code, 0) << test.err;
   EXPECT_NE(test.out.find("%\n"), std::string::npos) << test.out;
@@ -107,11 +110,11 @@ TEST_F(ClassTreeCli, trains_tests_and_validates) {
     EXPECT_EQ(result.code, 0) << result.err;
     return result.out;
   };
-  const std::regex root("(alive|made): "), leaf("\n[a-f]: ");
-  EXPECT_TRUE(std::regex_search(best("0"), leaf));
-  EXPECT_FALSE(std::regex_search(best("0"), root));
-  EXPECT_FALSE(std::regex_search(best("1"), root));
-  EXPECT_FALSE(std::regex_search(best("1"), leaf));
+  const std::string root = "(alive|made): ", leaf = "\n[a-f]: ";
+  EXPECT_TRUE(matches(best("0"), leaf));
+  EXPECT_FALSE(matches(best("0"), root));
+  EXPECT_FALSE(matches(best("1"), root));
+  EXPECT_FALSE(matches(best("1"), leaf));
   // Its map= asks for nodes of the tree in `valid`.
   write_file(file("two.map"), "0\n1\n");
   write_file(file("set/two.data"), concat(read_text(file("set/kinds.data")), "map = ../two.map\neval = voc\nresults = two\n"));

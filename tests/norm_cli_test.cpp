@@ -7,6 +7,8 @@ namespace dn {
 namespace {
 
 using testing::Finished;
+using testing::first_match;
+using testing::Groups;
 using testing::tiny_cfg;
 
 class NormCli : public testing::ProgramTest {
@@ -143,9 +145,9 @@ TEST_F(NormCli, less_memory_gives_the_same_weights) {
     const std::string cfg = branched_cfg(2, net), all = trained("big", cfg);
     const Finished little = run({"detector", "train", "set/synth.data", "big.cfg", "-memory", "1M"});
     EXPECT_EQ(little.code, 2);
-    std::smatch enough;
-    ASSERT_TRUE(std::regex_search(little.err, enough, std::regex("expected -memory ([0-9]+)M or more"))) << little.err;
-    EXPECT_EQ(trained("big", cfg, {"-memory", enough[1].str() + "M"}), all) << net;
+    const Groups enough = first_match(little.err, "expected -memory ([0-9]+)M or more");
+    ASSERT_FALSE(enough.empty()) << little.err;
+    EXPECT_EQ(trained("big", cfg, {"-memory", enough[1] + "M"}), all) << net;
   }
 }
 

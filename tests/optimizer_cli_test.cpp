@@ -9,6 +9,9 @@ namespace dn {
 namespace {
 
 using testing::Finished;
+using testing::first_match;
+using testing::Groups;
+using testing::replaced;
 using testing::tiny_cfg;
 
 class OptimizerCli : public testing::ProgramTest {
@@ -54,8 +57,8 @@ TEST_F(OptimizerCli, averages_are_written_measured_and_gone_on_from) {
   const Finished map = run({"detector", "map", "set/synth.data", "mean.cfg", "set/backup/mean_ema.weights"});
   EXPECT_EQ(map.code, 0) << map.err;
   const auto accuracy = [](const std::string& text) {
-    std::smatch found;
-    return std::regex_search(text, found, std::regex("\\(mAP@0.50\\) = ([0-9.]+)")) ? found[1].str() : std::string("none");
+    const Groups found = first_match(text, "\\(mAP@0.50\\) = ([0-9.]+)");
+    return found.empty() ? std::string("none") : found[1];
   };
   EXPECT_EQ(accuracy(map.out), accuracy(result.out));
   // The averages are weights like any others: a run goes on from them as from the last ones, and averages anew.
@@ -71,7 +74,7 @@ TEST_F(OptimizerCli, averages_are_written_measured_and_gone_on_from) {
 
 TEST_F(OptimizerCli, averages_are_those_of_the_weights) {
   // Without learning there is only one weight to average; running statistics still move.
-  train("still", std::regex_replace(tiny_cfg(8, "ema_alpha=.9\n"), std::regex("learning_rate=.001"), "learning_rate=0"));
+  train("still", replaced(tiny_cfg(8, "ema_alpha=.9\n"), "learning_rate=.001", "learning_rate=0"));
   EXPECT_EQ(values("still", "ema", 1, "weights"), values("still", "final", 1, "weights"));
   EXPECT_NE(values("still", "ema", 1, "rolling_mean"), values("still", "final", 1, "rolling_mean"));
   train("none", tiny_cfg(8));
@@ -137,13 +140,13 @@ TEST_F(OptimizerCli, mini_batches_follow_the_size) {
   const Finished alone = train("parts", tiny_cfg(3, net));
   EXPECT_NE(alone.err.find("dynamic_minibatch = 1: changes nothing"), std::string::npos) << alone.err;
   std::string cfg = tiny_cfg(111, net, "random=1\n");  // 32 x 32 to 64 x 64; the first 10 iterations and those from 20 on at the largest
-  cfg = std::regex_replace(cfg, std::regex("subdivisions=2"), "subdivisions=4");
-  cfg = std::regex_replace(cfg, std::regex("=64\n"), "=32\n");
+  cfg = replaced(cfg, "subdivisions=2", "subdivisions=4");
+  cfg = replaced(cfg, "=64\n", "=32\n");
   const Finished result = train("parts", cfg, {"-seed", "4"});  // that makes the others small
   EXPECT_EQ(result.err.find("dynamic_minibatch"), std::string::npos) << result.err;
   EXPECT_NE(result.out.find("in mini-batches of 1 to 2 images"), std::string::npos) << result.out;
   const std::string bytes = read_text(snapshot("parts", "final"));
-  train("parts", std::regex_replace(cfg, std::regex("dynamic_minibatch=1\n"), ""), {"-seed", "4"});
+  train("parts", replaced(cfg, "dynamic_minibatch=1\n", ""), {"-seed", "4"});
   EXPECT_TRUE(read_text(snapshot("parts", "final")) != bytes);  // smaller inputs met larger mini-batches
 }
 

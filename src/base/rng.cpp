@@ -26,11 +26,24 @@ uint32_t Rng::next() {
 }
 
 double Rng::uniform() {
-  const uint64_t high = next() >> 5, low = next() >> 6;
-  return static_cast<double>(high * 67108864 + low) * (1.0 / 9007199254740992.0);
+  const uint32_t high = next(), low = next();
+  return philox::fraction(high, low);
 }
 
 double Rng::uniform(double low, double high) { return low + (high - low) * uniform(); }
+
+void Rng::uniforms(std::span<double> out) {
+  const philox::Stream stream{{key_[0], key_[1]}, {counter_[1], counter_[2], counter_[3]}};
+  double* to = out.data();
+  double* const end = to + out.size();
+  // Whole blocks, where none is half used.
+  for (; used_ == 4 && end - to >= 2; to += 2) {
+    const philox::Block block = philox::block(stream, round_++);
+    to[0] = philox::fraction(block.w[0], block.w[1]);
+    to[1] = philox::fraction(block.w[2], block.w[3]);
+  }
+  for (; to != end; ++to) *to = uniform();
+}
 
 uint32_t Rng::below(uint32_t count) {
   ensure(count > 0, "below(0)");

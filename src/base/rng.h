@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 namespace dn {
 
@@ -19,6 +20,7 @@ class Rng {
   uint32_t next();
   double uniform();                          // [0, 1)
   double uniform(double low, double high);   // [low, high)
+  void uniforms(std::span<double> out);      // as many calls of uniform(), faster
   uint32_t below(uint32_t count);            // 0..count-1, without bias; count > 0
   bool coin() { return (next() & 1) != 0; }
   double normal();                           // mean 0, deviation 1 (Box-Muller)

@@ -1,5 +1,7 @@
 #include "nn/param.h"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <mutex>
 
@@ -12,6 +14,18 @@ namespace {
 uint64_t next_version() {
   static std::atomic<uint64_t> last{0};
   return ++last;
+}
+
+// init_mean + rng.uniform(-init_range, init_range) each, to the last bit.
+void fill_uniform(Rng rng, const ParamSpec& spec, std::span<float> values) {
+  std::array<double, 512> drawn;
+  const double mean = spec.init_mean, low = -spec.init_range, width = spec.init_range - low;
+  for (size_t at = 0; at < values.size(); at += drawn.size()) {
+    const size_t count = std::min(drawn.size(), values.size() - at);
+    rng.uniforms({drawn.data(), count});
+    float* to = values.data() + at;
+    for (size_t j = 0; j < count; ++j) to[j] = static_cast<float>(mean + (low + width * drawn[j]));
+  }
 }
 
 }  // namespace
@@ -42,16 +56,12 @@ void ParamStore::allocate_grads() {
 
 void ParamStore::initialize(uint64_t seed) {
   for (size_t i = 0; i < segments_.size(); ++i) {
-    const ParamSegment& segment = segments_[i];
-    Rng rng(seed, RandomUse::weights, i);
-    for (float& value : values(segment)) {
-      switch (segment.spec.init) {
-        case Init::zero: value = 0; break;
-        case Init::one: value = 1; break;
-        case Init::uniform:
-          value = static_cast<float>(segment.spec.init_mean + rng.uniform(-segment.spec.init_range, segment.spec.init_range));
-          break;
-      }
+    const ParamSpec& spec = segments_[i].spec;
+    const std::span<float> values = this->values(segments_[i]);
+    switch (spec.init) {
+      case Init::zero: std::ranges::fill(values, 0.0f); break;
+      case Init::one: std::ranges::fill(values, 1.0f); break;
+      case Init::uniform: fill_uniform(Rng(seed, RandomUse::weights, i), spec, values); break;
     }
   }
   touch();

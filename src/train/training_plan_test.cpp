@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 
-#include <regex>
-
 #include "device/cpu/device.h"
+#include "tests/harness/patterns.h"
 
 namespace dn {
 namespace {
+
+using testing::first_match;
+using testing::Groups;
 
 Network network(const std::string& net_keys, int batch = 32) {
   const std::string conv = "[convolutional]\nbatch_normalize=1\nsize=3\npad=1\nactivation=leaky\nfilters=16\n";
@@ -49,8 +51,8 @@ TEST(training_plan, keys_and_memory_decide) {
 
 TEST(training_plan, a_refusal_names_the_memory_and_the_batch_that_would_do) {
   const Answer no = ask(kWhole, 60 * kMiB);
-  std::smatch found;
-  ASSERT_TRUE(std::regex_search(no.refusal, found, std::regex(R"(32 images of 64 x 64 need .* at least.*-memory (\d+)M or more, or about batch = (\d+))"))) << no.refusal;
+  const Groups found = first_match(no.refusal, R"(32 images of 64 x 64 need .* at least.*-memory (\d+)M or more, or about batch = (\d+))");
+  ASSERT_FALSE(found.empty()) << no.refusal;
   const size_t memory = static_cast<size_t>(std::stoi(found[1])) * kMiB;
   EXPECT_EQ(ask(kWhole, memory).refusal, "");
   EXPECT_NE(ask(kWhole, memory - 4 * kMiB).refusal, "");
@@ -72,8 +74,8 @@ TEST(training_plan, mini_batches_fit_into_a_memory_that_is_named) {
   const Answer free = ask("", 0), all = ask("", 1000 * kMiB), none = ask("", 1 * kMiB);
   EXPECT_EQ(free.report.segments, 0);
   EXPECT_EQ(all.report.segments, 0);
-  std::smatch found;
-  ASSERT_TRUE(std::regex_search(none.refusal, found, std::regex(R"(expected -memory (\d+)M or more)"))) << none.refusal;
+  const Groups found = first_match(none.refusal, R"(expected -memory (\d+)M or more)");
+  ASSERT_FALSE(found.empty()) << none.refusal;
   const Answer least = ask("", static_cast<size_t>(std::stoi(found[1])) * kMiB);
   EXPECT_EQ(least.refusal, "");
   EXPECT_LT(least.report.arena_bytes, free.report.arena_bytes);
