@@ -90,8 +90,9 @@ void expect_everything_is_there(const PlanFacts& facts, const Keep& keep) {
       if (const int root = facts.wiring.root_of(source); root != kNetworkInput) expect_output(root, moment);
   };
   for (int i = 0; i < facts.count(); ++i)
-    if (const int other = facts.residual(i); other != kNetworkInput)
+    if (const int other = facts.residual(i); other != kNetworkInput) {
       EXPECT_TRUE(alive(life.layers[static_cast<size_t>(facts.home(other))].now.y, time.forward(i))) << "output " << other << " for the sum in " << i;
+    }
   std::vector<int> runs(facts.outputs.size(), 0);
   for (size_t e = 0; e < time.events().size(); ++e) {
     const Event& event = time.events()[e];

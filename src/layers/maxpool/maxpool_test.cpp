@@ -51,7 +51,7 @@ struct PoolRun {
     std::copy(dy_values.begin(), dy_values.end(), dy.floats());
     const Tensor tx{in, x.floats()}, tdx{in, dx_memory.floats()};
     std::byte* const saved_at = saved.bytes();
-    const Io io{{&tx, 1}, {&tdx, 1}, {out, y_memory.floats()}, {out, dy.floats()}, {&saved_at, 1}, scratch.bytes()};
+    const Io io{{&tx, 1}, {&tdx, 1}, {out, y_memory.floats()}, {out, dy.floats()}, {}, {&saved_at, 1}, scratch.bytes()};
     kernel->forward(io, {.training = true});
     kernel->backward(io, {.training = true});
     y.assign(y_memory.floats(), y_memory.floats() + out.count());
@@ -77,7 +77,7 @@ struct GpuPoolRun {
     const Tensor tx = upload(in, x_values), tdx = upload(in, {});
     std::vector<std::byte*> saved;
     for (const size_t bytes : needs.saved) saved.push_back(memory(bytes));
-    const Io io{{&tx, 1}, {&tdx, 1}, upload(out, {}), upload(out, dy_values), saved, memory(std::max(needs.forward_scratch, needs.backward_scratch))};
+    const Io io{{&tx, 1}, {&tdx, 1}, upload(out, {}), upload(out, dy_values), {}, saved, memory(std::max(needs.forward_scratch, needs.backward_scratch))};
     kernel->forward(io, {.training = true});
     kernel->backward(io, {.training = true});
     y = download(io.y), dx = download(tdx);
