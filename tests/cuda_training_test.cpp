@@ -138,6 +138,44 @@ TEST(CudaTraining, recordings_repeat_single_steps_bit_for_bit) {
   }
 }
 
+// Gradients of the last of some batches, between which the running statistics are estimated (norm precise) from more mini-batches than a batch has.
+std::vector<float> train_around_estimates(bool recordings) {
+  cuda::DeviceOptions options = testing::gpu_options(cuda::Precision::fp32);
+  options.recordings = recordings;
+  cuda::Device device(options);
+  Network network = Network::from_text(network_text("norm_scope=cmbn\nnorm_grad=exact"));
+  network.params().initialize(3);
+  Plan plan(network, device, network.input(kBatch / 2), {.training = true});
+  network.params().allocate_grads();
+  Rng rng(4, RandomUse::test);
+  std::vector<float> images(network.input(kBatch).count());
+  for (float& v : images) v = static_cast<float>(rng.uniform());
+  const auto truths = truths_of(0);
+  const auto forward = [&](Pass& pass, int mini_batch) {
+    const size_t first = static_cast<size_t>(mini_batch * kBatch / 2);
+    pass.truth = std::span(truths).subspan(first, kBatch / 2);
+    plan.set_input(images.data() + first * network.input(1).count());
+    plan.forward(pass);
+  };
+  for (int batch = 0; batch < 4; ++batch) {
+    for (const BatchStep& work : batch_schedule(network.spec())) {
+      Pass pass{.training = true};
+      pass.stage = work.stage, pass.param_grads = work.param_grads, pass.micro_step = work.mini_batch, pass.micro_steps = 2;
+      forward(pass, work.mini_batch);
+      if (work.backward) plan.backward(pass);
+    }
+    for (int i = 0; batch == 2 && i < 600; i += 599) {
+      Pass pass{.training = true};
+      pass.stage = Pass::Stage::estimate, pass.param_grads = Write::none, pass.micro_step = i, pass.micro_steps = 600;
+      forward(pass, 0);
+    }
+  }
+  const std::span<const float> grads = network.params().grads();
+  return {grads.begin(), grads.end()};
+}
+
+TEST(CudaTraining, estimates_leave_recorded_steps_their_memory) { EXPECT_EQ(train_around_estimates(true), train_around_estimates(false)); }
+
 TEST(CudaTraining, bf16_stays_near_fp32) {
   cuda::Device exact(testing::gpu_options(cuda::Precision::fp32)), rounded(testing::gpu_options(cuda::Precision::bf16));
   const Trained a = train(network_text(""), exact, 5), b = train(network_text(""), rounded, 5);

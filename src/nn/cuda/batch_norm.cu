@@ -127,7 +127,7 @@ class ChannelNorm : public Norm {
   size_t scratch_bytes() const override { return vectors_.bytes(2) + strips_.scratch_bytes(); }
 
   void prepare(const Pass& pass) override {
-    if (constant_ || !bn::exact(spec_)) return;
+    if (constant_ || !bn::exact(spec_) || pass.stage == Pass::Stage::estimate) return;   // which keeps none: steps that are recorded hold the address
     const size_t bytes = sizeof(Moments) * static_cast<size_t>(strips_.channels) * static_cast<size_t>(pass.micro_steps);
     if (!stored_ || stored_->bytes() < bytes) stored_ = device_.allocate(bytes);
   }
