@@ -32,16 +32,17 @@ struct Swish {
     return s + z * s * (1 - s);
   }
 };
-// tanh(softplus(z)) = n / (n + 2) with n = e^z (e^z + 2); above 20 it is 1 to the last bit.
+// t = tanh(softplus(z)) = n / (n + 2) with n = e^z (e^z + 2); above 20 it is 1 to the last bit. Its slope is 4 e^z (1 + e^z) / (n + 2)^2, so that one division does
+// for a slope, too: two of them and the exponential would take a processor longer than memory takes to bring the numbers.
 struct Mish {
-  DN_HD static float bounded_exp(float z) { return std::exp(z < 20 ? z : 20.0f); }
+  DN_HD static float bounded(float z) { return z > 20 ? 20.0f : z; }   // a NaN stays one
   DN_HD float value(float z) const {
-    const float e = bounded_exp(z), n = e * (e + 2);
+    const float e = std::exp(bounded(z)), n = e * (e + 2);
     return z * (n / (n + 2));
   }
   DN_HD float slope(float z) const {
-    const float e = bounded_exp(z), n = e * (e + 2), gate = n / (n + 2);
-    return gate + z * (1 - gate * gate) * (e / (1 + e));
+    const float b = bounded(z), e = std::exp(b), n = e * (e + 2), r = 1 / (n + 2);
+    return n * r + 4 * b * e * (1 + e) * r * r;
   }
 };
 struct AnyActivation {
