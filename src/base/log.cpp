@@ -64,13 +64,13 @@ void Progress::update(int64_t done, std::string_view extra) {
   const auto now = Clock::now();
   const bool terminal = stderr_is_terminal();
   const double since = std::chrono::duration<double>(now - last_).count();
-  const bool finished = done >= total_;
+  const bool known = total_ > 0, finished = known && done >= total_;
   if (since < (terminal ? 0.1 : plain_seconds_) && !(finished && (terminal || drawn_))) return;
   last_ = now;
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
-  std::string line = concat(label_, " ", done, "/", total_, " ", unit_);
-  if (rate > 0) line += concat(", ", fixed(rate, rate < 10 ? 2 : 0), " ", unit_, "/s, ", duration_text(static_cast<double>(total_ - done) / rate), " left");
+  std::string line = known ? concat(label_, " ", done, "/", total_, " ", unit_) : concat(label_, " ", done, " ", unit_);
+  if (known && rate > 0) line += concat(", ", fixed(rate, rate < 10 ? 2 : 0), " ", unit_, "/s, ", duration_text(static_cast<double>(total_ - done) / rate), " left");
   if (!extra.empty()) line += concat(", ", extra);
   const std::lock_guard lock(mutex);
   if (terminal) {

@@ -23,6 +23,7 @@ bool stderr_is_terminal();
 // printed at most every `plain_seconds`. Destroying it ends the line.
 class Progress {
  public:
+  // total 0: nobody knows how much there is; then there is no time left either.
   Progress(std::string label, int64_t total, std::string_view unit, double plain_seconds = 10);
   ~Progress();
   Progress(const Progress&) = delete;

@@ -152,7 +152,10 @@ class CudnnEngine : public ConvEngine {
       : stream_(stream), rules_(rules), session_(std::make_shared<const Session>(stream)), planner_(session_->target(), rules), choices_(cache) {}
 
   std::string description() const override { return concat("cuDNN ", cudnn::version_text(planner_.target().api->version)); }
-  void save() override { choices_.save(); }
+  void save() override {
+    measuring_.reset();
+    choices_.save();
+  }
 
   std::unique_ptr<Convolution> make(const ConvProblem& problem, ConvDirection direction) override {
     ConvProblem narrow = problem;
@@ -187,9 +190,11 @@ class CudnnEngine : public ConvEngine {
     size_t best = 0;
     bool measured = false;
     if (rules_.measure) {
+      if (!measuring_) measuring_ = std::make_unique<log::Progress>("choosing algorithms by measuring:", 0, "convolutions");
       try {
         best = cudnn::fastest(stream_, plans, problem);
         measured = true;
+        measuring_->update(++measured_);
       } catch (const Error& e) {
         log::warn(concat(e.what(), "; a convolution is chosen by cuDNN's heuristics instead"));
       }
@@ -212,6 +217,8 @@ class CudnnEngine : public ConvEngine {
     return nullptr;
   }
 
+  std::unique_ptr<log::Progress> measuring_;   // a minute at the first start of a large network
+  int64_t measured_ = 0;
   Stream& stream_;
   ConvRules rules_;
   std::shared_ptr<const Session> session_;
