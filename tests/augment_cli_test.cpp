@@ -1,6 +1,5 @@
 // Augmentation keys through the real program: training with all of them, the pictures of -show_imgs, what is refused.
-#include <nlohmann/json.hpp>
-
+#include "base/json.h"
 #include "image/image.h"
 #include "tests/harness/program.h"
 
@@ -56,7 +55,7 @@ TEST_F(AugmentCli, recurrent_layers_go_on_with_a_sequence) {
     const Finished result = run({"detector", "train", "set/synth.data", name + ".cfg"});
     EXPECT_EQ(result.code, 0) << result.err;
     for (const std::string& line : read_lines(file("set/backup/metrics.jsonl"))) {
-      const auto object = nlohmann::json::parse(line);
+      const auto object = parse_json(line);
       if (object.at("run") == name && object.at("event") == "iteration") return object.at("loss").get<double>();
     }
     return 0.0;

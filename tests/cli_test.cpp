@@ -1,6 +1,5 @@
 // The real program, run as its users run it: commands, files it leaves behind, messages, exit codes, signals.
-#include <nlohmann/json.hpp>
-
+#include "base/json.h"
 #include "image/image.h"
 #include "tests/harness/program.h"
 
@@ -93,7 +92,7 @@ TEST_F(Cli, training_leaves_its_lines_and_files) {
     EXPECT_TRUE(fs::exists(file(name))) << name;
   std::vector<std::string> events;
   for (const std::string& text : read_lines(file("set/backup/metrics.jsonl"))) {
-    const auto object = nlohmann::json::parse(text);
+    const auto object = parse_json(text);
     events.push_back(object.at("event"));
     EXPECT_EQ(object.at("run"), "tiny.v1");
   }
@@ -163,7 +162,7 @@ TEST_F(Cli, multi_scale_training) {
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_NE(result.out.find("another size between"), std::string::npos);
   for (const std::string& text : read_lines(file("set/backup/metrics.jsonl"))) {
-    const auto object = nlohmann::json::parse(text);
+    const auto object = parse_json(text);
     if (object.at("run") == "scale" && object.at("event") == "iteration") {
       EXPECT_EQ(object.at("width").get<int>() % 32, 0);
     }
@@ -176,7 +175,7 @@ TEST_F(Cli, test_writes_json_and_pictures) {
   ASSERT_EQ(one.code, 0) << one.err;
   EXPECT_NE(one.out.find(first + ": Predicted in "), std::string::npos) << one.out;
   EXPECT_GT(load_image(file("predictions.jpg")).width, 0);
-  const auto json = nlohmann::json::parse(read_text(file("r.json")));
+  const auto json = parse_json(read_text(file("r.json")));
   ASSERT_EQ(json.size(), 1u);
   EXPECT_EQ(json[0]["frame_id"], 1);
   EXPECT_EQ(json[0]["filename"], first);
@@ -202,7 +201,7 @@ TEST_F(Cli, demonstration_learns) {
   std::vector<double> losses;
   double map = 0;
   for (const std::string& text : read_lines(file("demonstration/backup/metrics.jsonl"))) {
-    const auto object = nlohmann::json::parse(text);
+    const auto object = parse_json(text);
     if (object.at("event") == "iteration") losses.push_back(object.at("avg_loss"));
     if (object.at("event") == "map") map = object.at("map");
   }
@@ -226,8 +225,8 @@ TEST_F(Cli, evaluation_verbs) {
     const Finished valid = run({"detector", "valid", "set/eval.data", "tiny.v1.cfg", w});
     EXPECT_EQ(valid.code, 0) << format << valid.err;
   }
-  EXPECT_TRUE(nlohmann::json::parse(read_text(file("results/coco_results.json"))).is_array());
-  EXPECT_TRUE(nlohmann::json::parse(read_text(file("results/bdd_results.json"))).is_array());
+  EXPECT_TRUE(parse_json(read_text(file("results/coco_results.json"))).is_array());
+  EXPECT_TRUE(parse_json(read_text(file("results/bdd_results.json"))).is_array());
   EXPECT_TRUE(fs::exists(file("results/imagenet-detection.txt")));
   EXPECT_TRUE(fs::is_directory(file("results/data")));
 }

@@ -1,8 +1,8 @@
 // The evaluating commands and the converters, run as their users run them.
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 
+#include "base/json.h"
 #include "data/test_folder.h"
 #include "tests/harness/program.h"
 #include "train/coco_metrics.h"
@@ -64,7 +64,7 @@ TEST_F(Evaluation, coco_numbers_from_labels_and_from_a_file) {
           {{"image_id", number}, {"category_id", 10 + static_cast<int>(v[0])}, {"bbox", {v[1] * 96 - w / 2, v[2] * 64 - h / 2, w, h}}});
     }
   }
-  write_file(file("gt.json"), gt.dump());
+  write_file(file("gt.json"), json_text(gt));
   const Finished labels = map({"-coco"}), annotated = map({"-coco", "-gt", "gt.json"});
   ASSERT_EQ(labels.code, 0) << labels.err;
   ASSERT_EQ(annotated.code, 0) << annotated.err;
@@ -80,7 +80,7 @@ TEST_F(Evaluation, coco_numbers_from_labels_and_from_a_file) {
   EXPECT_NE(map({"-coco", "-points", "11"}).err.find("-points: has no place beside -coco"), std::string::npos);
   gt["images"].erase(0);
   gt["annotations"] = nlohmann::json::array();
-  write_file(file("less.json"), gt.dump());
+  write_file(file("less.json"), json_text(gt));
   EXPECT_NE(map({"-coco", "-gt", "less.json"}).err.find("not among the images of less.json"), std::string::npos);
 }
 
@@ -90,7 +90,7 @@ TEST_F(Evaluation, coco_numbers_are_those_of_the_result_file) {
   write_file(file("set/results.data"), concat(read_text(file("set/synth.data")), "eval = coco\nresults = for_coco\n"));
   const Finished valid = run({"detector", "valid", "set/results.data", "tiny.v1.cfg", weights()});
   ASSERT_EQ(valid.code, 0) << valid.err;
-  const auto rows = nlohmann::json::parse(read_text(file("for_coco/coco_results.json")));
+  const auto rows = parse_json(read_text(file("for_coco/coco_results.json")));
   ASSERT_GT(rows.size(), 50u);
   nlohmann::json gt = {{"images", nlohmann::json::array()}, {"annotations", nlohmann::json::array()}, {"categories", nlohmann::json::array()}};
   for (int c = 1; c <= 6; ++c) gt["categories"].push_back({{"id", c}, {"name", concat("c", c)}});
@@ -117,7 +117,7 @@ TEST_F(Evaluation, coco_numbers_are_those_of_the_result_file) {
     }
     metrics.add(found, truths);
   }
-  write_file(file("made.json"), gt.dump());
+  write_file(file("made.json"), json_text(gt));
   const Finished printed = map({"-coco", "-gt", "made.json"});
   ASSERT_EQ(printed.code, 0) << printed.err;
   const CocoReport report = metrics.result();
@@ -134,7 +134,7 @@ TEST_F(Evaluation, valid_creates_its_folder_and_checks_names_first) {
   write_file(file("set/coco.data"), concat(read_text(file("set/synth.data")), "eval = coco\nresults = deep/er/results\n"));
   const Finished valid = run({"detector", "valid", "set/coco.data", "tiny.v1.cfg", weights(), "-out", "mine"});
   EXPECT_EQ(valid.code, 0) << valid.err;
-  EXPECT_TRUE(nlohmann::json::parse(read_text(file("deep/er/results/mine.json"))).is_array());
+  EXPECT_TRUE(parse_json(read_text(file("deep/er/results/mine.json"))).is_array());
   fs::copy(file(valid_image(0)), file("cat.jpg"), fs::copy_options::overwrite_existing);
   write_file(file("names.txt"), "cat.jpg\n");
   write_file(file("names.data"), "valid = names.txt\nnames = set/synth.names\neval = coco\nresults = never\n");

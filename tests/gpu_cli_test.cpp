@@ -1,9 +1,9 @@
 // What a user sees of GPUs: the options that choose one, a machine without, what a cfg would take there, a training there, and the
 // comparison with the CPU. On the emulated GPU, or on the one that $DN_GPU names.
-#include <nlohmann/json.hpp>
 
 #include <cmath>
 
+#include "base/json.h"
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "tests/harness/gpu_program.h"
@@ -120,7 +120,7 @@ TEST_F(Gpu, training_is_that_of_the_cpu) {
   EXPECT_LT(distance(cpu.values, gpu.values), 1e-4);
   EXPECT_NE(gpu.said.find(testing::on_real_gpu() ? "\ndevice: NVIDIA" : "\ndevice: emulated GPU, "), std::string::npos) << gpu.said;
   EXPECT_NE(gpu.said.find(" of the GPU (activations "), std::string::npos) << gpu.said;
-  const auto event = nlohmann::json::parse(read_lines(file("set/backup/metrics.jsonl")).front());
+  const auto event = parse_json(read_lines(file("set/backup/metrics.jsonl")).front());
   EXPECT_TRUE(event.contains("host_layers") && event.contains("device_memory_bytes")) << event;
 }
 

@@ -1,7 +1,6 @@
 // The heads before and beside [yolo] through the real program: each trains on a few pictures until it finds the objects in them again, and every verb of
 // `detector` takes it.
-#include <nlohmann/json.hpp>
-
+#include "base/json.h"
 #include "tests/harness/program.h"
 
 namespace dn {
@@ -64,7 +63,7 @@ TEST_P(HeadsCli, learns_and_is_taken_by_every_verb) {
   ASSERT_EQ(trained.code, 0) << trained.err;
   std::vector<double> losses;
   for (const std::string& text : read_lines(file("set/backup/metrics.jsonl"))) {
-    const auto object = nlohmann::json::parse(text);
+    const auto object = parse_json(text);
     if (object.at("run") == name && object.at("event") == "iteration") losses.push_back(object.at("avg_loss"));
   }
   ASSERT_EQ(losses.size(), static_cast<size_t>(kIterations));

@@ -2,10 +2,9 @@
 // losses and gradients of all weights, statistics of a window over past batches, and the arithmetic of a preset.
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "base/aligned.h"
+#include "base/files.h"
+#include "base/json.h"
 #include "device/cpu/device.h"
 #include "graph/network.h"
 #include "nn/norm.h"
@@ -20,7 +19,7 @@ using testing::pack;
 using testing::unpack;
 
 const nlohmann::json& vectors() {
-  static const nlohmann::json all = nlohmann::json::parse(std::ifstream(fs::path(DN_SOURCE_DIR) / "tests" / "data" / "norm_vectors.json"));
+  static const nlohmann::json all = parse_json(read_text(fs::path(DN_SOURCE_DIR) / "tests" / "data" / "norm_vectors.json"));
   return all;
 }
 

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "tests/harness/program.h"
 
 namespace dn {
@@ -43,7 +43,7 @@ double mean_difference(const Image& a, const Image& b) {
 
 std::vector<nlohmann::json> json_lines(const fs::path& path) {
   std::vector<nlohmann::json> objects;
-  for (const std::string& line : read_lines(path)) objects.push_back(nlohmann::json::parse(line));
+  for (const std::string& line : read_lines(path)) objects.push_back(parse_json(line));
   return objects;
 }
 
@@ -159,7 +159,7 @@ TEST_F(Video, demo_finds_what_test_finds) {
   ASSERT_EQ(demo({"in.mkv", "-json_file_output", "one.jsonl", "-letter_box"}).code, 0);
   ASSERT_EQ(run({"detector", "test", "set/synth.data", "tiny.v1.cfg", weights(), "-thresh", ".0001", "first.png", "-out", "one.json", "-letter_box"}).code, 0);
   const auto video = json_lines(file("one.jsonl")).at(0).at("objects");
-  const auto image = nlohmann::json::parse(read_text(file("one.json"))).at(0).at("objects");
+  const auto image = parse_json(read_text(file("one.json"))).at(0).at("objects");
   EXPECT_GT(video.size(), 0u);
   EXPECT_EQ(video, image);
 }
@@ -194,7 +194,7 @@ TEST_F(Video, recurrent_networks_go_on_from_frame_to_frame) {
   ASSERT_EQ(run({"detector", "demo", "set/synth.data", "recurrent.cfg", trained, "in.mkv", "-thresh", ".0001", "-json_file_output", "two.jsonl"}).code, 0);
   ASSERT_EQ(run({"detector", "test", "set/synth.data", "recurrent.cfg", trained, "first.png", "second.png", "-thresh", ".0001", "-out", "two.json"}).code, 0);
   const auto video = json_lines(file("two.jsonl"));
-  const auto images = nlohmann::json::parse(read_text(file("two.json")));
+  const auto images = parse_json(read_text(file("two.json")));
   ASSERT_EQ(video.size(), 2u);
   EXPECT_GT(video[0].at("objects").size(), 0u);
   EXPECT_EQ(video[0].at("objects"), images.at(0).at("objects"));

@@ -1,6 +1,5 @@
 // The program on networks with embeddings and with labels that are left out.
-#include <nlohmann/json.hpp>
-
+#include "base/json.h"
 #include "tests/harness/program.h"
 
 namespace dn {
@@ -15,7 +14,7 @@ class YoloCli : public testing::ProgramTest {
   static std::vector<nlohmann::json> events(const std::string& name, const std::string& event) {
     std::vector<nlohmann::json> found;
     for (const std::string& line : read_lines(file("set/backup/metrics.jsonl"))) {
-      const auto object = nlohmann::json::parse(line);
+      const auto object = parse_json(line);
       if (object.at("run") == name && object.at("event") == event) found.push_back(object);
     }
     return found;
@@ -37,7 +36,7 @@ TEST_F(YoloCli, objects_are_numbered_through_frames) {
                                "-track", "-thresh", ".1", "-out", "track.json"});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_NE(result.out.find("(object 1)"), std::string::npos) << result.out;
-  const auto json = nlohmann::json::parse(read_text(file("track.json")));
+  const auto json = parse_json(read_text(file("track.json")));
   ASSERT_EQ(json.size(), 2u);
   ASSERT_GT(json[0]["objects"].size(), 0u);
   EXPECT_EQ(json[0]["objects"], json[1]["objects"]);

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <set>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/common.h"
 #include "cli/detection_output.h"
@@ -97,7 +98,7 @@ int test(const Arguments& arguments) {
     if (request.save_labels) save_label_file(request, found, names, path);
     return true;
   });
-  if (!request.json.empty()) write_file(request.json, frames.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  if (!request.json.empty()) write_file(request.json, json_text_of_any(frames, 1) + "\n");
   return failed > 0 ? 1 : 0;
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 
+#include "base/json.h"
 #include "base/log.h"
 
 namespace dn::cli {
@@ -82,7 +83,7 @@ class JsonWriter : public Writer {
                {"score", rounded(prob, 1e6)}};
       file_.write(first_ ? "\n" : ",\n");
       first_ = false;
-      file_.write(row.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+      file_.write(json_text_of_any(row));
     });
   }
   std::vector<fs::path> finish() override {

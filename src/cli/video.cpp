@@ -5,6 +5,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/queue.h"
 #include "cli/common.h"
@@ -87,8 +88,7 @@ class Output {
     ++frames_;
     say(frame);
     if (json_.is_open()) {
-      json_ << detection_json(frame.found, request_.name(), names_, request_.threshold).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-            << std::endl;
+      json_ << json_text_of_any(detection_json(frame.found, request_.name(), names_, request_.threshold)) << std::endl;
       if (!json_) fail(request_.json.string(), ": cannot write");
     }
     if (request_.draw && (video_ || !request_.prefix.empty())) draw_detections(frame.image, draw_items(frame.found, names_, request_.threshold));

@@ -12,9 +12,8 @@
 #include <system_error>
 #include <thread>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "data/bulk_files.h"
 #include "data/synth/scene.h"
@@ -73,7 +72,7 @@ bool already_there(const Set& set) {
         fail(set.root.string(), ": holds ", name, ", which is not of a synthetic data set: expected a new or empty folder");
     return false;
   }
-  const json held = json::parse(read_text(record, 1 << 20), nullptr, false);
+  const json held = parse_json_or_discarded(read_text(record, 1 << 20));
   if (!held.is_object()) fail(record.string(), ": is no JSON object: expected what an earlier run wrote here; remove it or choose another folder");
   const json wanted = parameters(set.options);
   for (const auto& [key, value] : wanted.items())
@@ -178,7 +177,7 @@ void make_synthetic_dataset(const fs::path& out, const SynthOptions& options) {
   for (const char* folder : {"images/train", "images/valid", "labels/train", "labels/valid", "backup"}) make_directories(out / folder);
   json record = parameters(options);
   record["complete"] = false;
-  write_file(out / "synth.json", record.dump(2) + "\n");
+  write_file(out / "synth.json", json_text(record, 2) + "\n");
 
   Factory factory(set);
   factory.run();
@@ -191,7 +190,7 @@ void make_synthetic_dataset(const fs::path& out, const SynthOptions& options) {
     total += factory.objects()[i];
   }
   record["complete"] = true;
-  write_file(out / "synth.json", record.dump(2) + "\n");
+  write_file(out / "synth.json", json_text(record, 2) + "\n");
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   log::say(concat(out.string(), ": ", set.train, " training and ", options.images - set.train, " validation images with ", total, " objects of ",
                   synth::kNames.size(), " classes, ", fixed(seconds, 1), " s; ", (out / "synth.data").string()));

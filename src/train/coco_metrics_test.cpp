@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/files.h"
+#include "base/json.h"
 #include "base/text.h"
 
 namespace dn {
@@ -31,7 +30,7 @@ constexpr Box kWhole{.5f, .5f, 1, 1};
 
 // tests/data/coco_cases.json holds what pycocotools says (scripts/make_coco_cases.py).
 TEST(coco_metrics, equals_the_benchmarks_own_program) {
-  const json cases = json::parse(read_text(fs::path(DN_SOURCE_DIR) / "tests/data/coco_cases.json"));
+  const json cases = parse_json(read_text(fs::path(DN_SOURCE_DIR) / "tests/data/coco_cases.json"));
   ASSERT_GE(cases.size(), 16u);
   int measured = 0;
   for (const json& recorded : cases) {
@@ -47,7 +46,7 @@ TEST(coco_metrics, equals_the_benchmarks_own_program) {
 
 // The same boxes relative to an image, in single precision.
 TEST(coco_metrics, relative_boxes_give_the_same) {
-  for (const json& recorded : json::parse(read_text(fs::path(DN_SOURCE_DIR) / "tests/data/coco_cases.json"))) {
+  for (const json& recorded : parse_json(read_text(fs::path(DN_SOURCE_DIR) / "tests/data/coco_cases.json"))) {
     if (recorded["name"] != "several classes" && recorded["name"] != "equal scores") continue;
     const int classes = recorded["classes"];
     CocoMetrics metrics(classes);

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <system_error>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -46,7 +47,7 @@ void MetricsFile::write(std::string_view event, ordered_json object) {
   line["event"] = event;
   line["run"] = name_;
   line.update(object);
-  const std::string text = line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  const std::string text = json_text_of_any(line) + "\n";
   size_t done = 0;
   while (done < text.size()) {
     const ssize_t wrote = ::write(descriptor_, text.data() + done, text.size() - done);
@@ -125,7 +126,7 @@ RunHistory read_history(const fs::path& metrics, const std::string& name, int64_
   if (iteration <= 0) return history;
   std::ifstream file(metrics);
   for (std::string text; std::getline(file, text);) {
-    const nlohmann::json line = nlohmann::json::parse(text, nullptr, false);
+    const nlohmann::json line = parse_json_or_discarded(text);
     if (line.is_object() && line.value("run", "") == name) add_line(history, line, iteration);
   }
   for (const RunHistory::Sample& sample : history.map)

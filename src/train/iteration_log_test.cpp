@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/json.h"
 #include "train/snapshots.h"
 
 namespace dn {
@@ -84,7 +85,7 @@ TEST(iteration_log, metrics_are_one_json_object_a_line) {
   }
   const std::vector<std::string> lines = read_lines(path);
   ASSERT_EQ(lines.size(), 2u);
-  const auto first = nlohmann::json::parse(lines[0]), second = nlohmann::json::parse(lines[1]);
+  const auto first = parse_json(lines[0]), second = parse_json(lines[1]);
   EXPECT_EQ(first["event"], "iteration");
   EXPECT_EQ(first["run"], "net");
   EXPECT_TRUE(first["loss"].is_null());

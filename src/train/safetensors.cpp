@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "config/section.h"
 
 namespace dn {
@@ -183,7 +183,7 @@ SafetensorsHeader read_safetensors_header(const InputFile& file) {
 }
 
 std::string safetensors_header_bytes(const SafetensorsHeader& header) {
-  const auto quoted = [](const std::string& text) { return nlohmann::json(text).dump(); };
+  const auto quoted = [](const std::string& text) { return json_text(nlohmann::json(text)); };
   std::string text;
   for (const auto& [key, value] : header.metadata) text += concat(text.empty() ? "" : ",", quoted(key), ":", quoted(value));
   text = concat("{\"", kMetadata, "\":{", text, "}");

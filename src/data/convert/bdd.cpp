@@ -2,9 +2,8 @@
 // image at a time, so that the outlines of lanes do not fill the memory.
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "data/convert/annotated_set.h"
 
@@ -50,7 +49,7 @@ std::vector<AnnotatedImage> read_file(const fs::path& path, const fs::path& imag
   const std::string contents = read_text(path, kMaxFile);
   log::Progress progress(concat("reading ", path.string()), 1, "files");
   try {
-    const json rest = json::parse(contents, [&](int depth, json::parse_event_t event, json& value) {
+    const json rest = parse_json(contents, [&](int depth, json::parse_event_t event, json& value) {
       if (event == json::parse_event_t::key) return value != "poly2d" && value != "graph";
       if (event != json::parse_event_t::object_end || depth != 1) return true;
       read.push_back(read_image(value, images, concat(path.string(), ": [", read.size(), "]"), classes));

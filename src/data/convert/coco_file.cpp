@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include <nlohmann/json.hpp>
-
 #include "base/error.h"
+#include "base/json.h"
 #include "base/log.h"
 
 namespace dn {
@@ -30,7 +29,7 @@ class Reader {
     json rest;
     try {
       // Every row of the three tables is taken and dropped as soon as it is complete.
-      rest = json::parse(text, [this](int depth, json::parse_event_t event, json& value) {
+      rest = parse_json(text, [this](int depth, json::parse_event_t event, json& value) {
         if (event == json::parse_event_t::key && depth == 1) open_table(value.get<std::string>());
         if (event == json::parse_event_t::key && depth == 3) return value != "segmentation";
         if (event != json::parse_event_t::object_end || depth != 2) return true;
