@@ -75,6 +75,7 @@ class Trainer {
  private:
   void load();
   void open_validation(const Head& head);
+  void take_state();
   void reserve();
   [[noreturn]] void refuse(const OutOfMemory& why);
   void take_plans();
