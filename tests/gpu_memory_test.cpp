@@ -74,6 +74,9 @@ TEST_F(GpuMemory, the_message_says_which_subdivisions_would_fit) {
   none.auto_subdivisions = true;
   const std::string nothing = refusal([&] { Trainer trainer(none); });
   EXPECT_NE(nothing.find("expected a smaller input"), std::string::npos) << nothing;
+  none.device.gpu.emulated_bytes = 20000;
+  const std::string not_even = refusal([&] { Trainer trainer(none); });
+  EXPECT_NE(not_even.find("large.cfg: its parameters, gradients and what the optimizer keeps need "), std::string::npos) << not_even;
 }
 
 TEST_F(GpuMemory, subdivisions_are_found) {

@@ -76,11 +76,7 @@ Trainer::Trainer(const TrainOptions& options)
   metrics_ = std::make_unique<MetricsFile>(metrics, name);
   chart_.start_from(history_);
   if (!history_.average_loss.empty()) average_.start_from(history_.average_loss.back().value);
-  network_.params().allocate_grads();
-  const NetSpec& net = network_.spec();
-  optimizer_ = std::make_unique<Optimizer>(network_.params(), optimizer_options(network_, device_->threads()), device_.get());
-  if (net.ema_alpha > 0)
-    averages_ = std::make_unique<WeightAverage>(network_.params(), net.ema_alpha, net.max_batches, iteration_, device_->threads(), device_.get());
+  take_state();
   reserve();
   open_replicas();
 }

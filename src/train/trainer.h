@@ -76,6 +76,7 @@ class Trainer {
  private:
   void load();
   void open_validation(const Head& head);
+  void take_state();
   void reserve();
   void open_replicas();
   [[noreturn]] void refuse(const OutOfMemory& why);

@@ -4,6 +4,7 @@
 #include "train/memory_estimate.h"
 #include "train/trainer.h"
 #include "train/training_plan.h"
+#include "train/update_rules.h"
 
 namespace dn {
 
@@ -18,6 +19,18 @@ int Trainer::mini_batch() const { return mini_batch_at(network_.spec(), resizer_
 Plan& Trainer::plan() {
   plans_.set_there(there());
   return plans_.training(resizer_.at(iteration_), mini_batch(), network_.frozen(iteration_));
+}
+
+void Trainer::take_state() try {
+  const NetSpec& net = network_.spec();
+  network_.params().allocate_grads();
+  optimizer_ = std::make_unique<Optimizer>(network_.params(), optimizer_options(network_, device_->threads()), device_.get());
+  if (net.ema_alpha > 0)
+    averages_ = std::make_unique<WeightAverage>(network_.params(), net.ema_alpha, net.max_batches, iteration_, device_->threads(), device_.get());
+} catch (const OutOfMemory& why) {
+  const MemoryEstimate m = estimate_training(network_, {}, 0, 0, device_->kind());
+  fail(why.what(), "; ", network_.file(), ": its parameters, gradients and what the optimizer keeps need ",
+       bytes_text(static_cast<double>(m.parameters + m.gradients + m.momentum + m.averages)), ": expected more free memory on the GPU, or a smaller network");
 }
 
 // The optimizer and the averages were made before any plan.
