@@ -1,6 +1,5 @@
 // What a user sees of GPUs: the options that choose one, a machine without, what a cfg would take there, a training there, and the
 // comparison with the CPU. On the emulated GPU, or on the one that $DN_GPU names.
-
 #include <cmath>
 
 #include "base/json.h"
