@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "data/test_folder.h"
+#include "tests/harness/gpu_program.h"
 #include "train/optimizer.h"
 
 namespace dn {
@@ -96,22 +97,13 @@ Trained train(const Run& run) {
   return out;
 }
 
-double relative_distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (static_cast<double>(a[i]) - b[i]) * (static_cast<double>(a[i]) - b[i]);
-    size += static_cast<double>(a[i]) * a[i];
-  }
-  return std::sqrt(difference / size);
-}
-
 void expect_same(Run run) {
   run.gpus = 1;
   const Trained expected = train(run);
   for (run.gpus = 2; run.gpus <= 4; ++run.gpus) {
     SCOPED_TRACE(run.gpus);
     const Trained got = train(run);
-    EXPECT_LT(relative_distance(expected.values, got.values), 1e-5);
+    EXPECT_LT(testing::distance(expected.values, got.values), 1e-5);
     EXPECT_EQ(expected.updates, got.updates);
     EXPECT_EQ(expected.left_out, got.left_out);
     EXPECT_EQ(got.left_out, run.keys == kLeavesOut ? 1 : 0);

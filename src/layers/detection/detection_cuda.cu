@@ -84,13 +84,6 @@ struct ImageLossBody {   // a block: an image
   }
 };
 
-struct ReportBody {
-  const LossReport* images;
-  size_t count;
-  LossReport* report;
-  DN_HD void operator()(size_t) const { *report = mini_batch_report(images, count); }
-};
-
 class DetectionCudaKernel : public cuda::HeadKernel {
  public:
   DetectionCudaKernel(const DetectionHead& layer, cuda::Device& device, const KernelArgs& args)
@@ -125,7 +118,7 @@ class DetectionCudaKernel : public cuda::HeadKernel {
   void put_loss(const Io& io, const PlainView& y, const HeadTruths& truths, float* delta, LossReport* report) const override {
     auto* const images = reinterpret_cast<LossReport*>(io.scratch);
     cuda::launch_blocks(device_.stream(), {images_, 1}, ImageLossBody{rules_, y.data, delta, truths, reinterpret_cast<const int*>(drawn_->data()), images});
-    cuda::for_each(device_.stream(), 1, ReportBody{images, static_cast<size_t>(images_), report});
+    cuda::for_each(device_.stream(), 1, cuda::MiniBatchReportBody{images, static_cast<size_t>(images_), report});
   }
 
   DetectionRules rules_;

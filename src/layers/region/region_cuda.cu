@@ -192,13 +192,6 @@ struct SumImageBody {  // an image
   }
 };
 
-struct ReportBody {
-  const LossReport* images;
-  size_t count;
-  LossReport* report;
-  DN_HD void operator()(size_t) const { *report = mini_batch_report(images, count); }
-};
-
 class RegionCudaKernel : public cuda::HeadKernel {
  public:
   RegionCudaKernel(const Region& layer, cuda::Device& device, const KernelArgs& args)
@@ -279,7 +272,7 @@ class RegionCudaKernel : public cuda::HeadKernel {
     cuda::for_each(stream, slots, AssignBody{batch});
     cuda::launch_blocks(stream, {blocks_, images_}, SquaresBody{batch, reports(s.squares)});
     cuda::launch_blocks(stream, {images_, 1}, SumImageBody{batch, reports(s.scored), reports(s.squares), reports(s.images)});
-    cuda::for_each(stream, 1, ReportBody{reports(s.images), static_cast<size_t>(images_), report});
+    cuda::for_each(stream, 1, cuda::MiniBatchReportBody{reports(s.images), static_cast<size_t>(images_), report});
   }
 
   cuda::DeviceLists lists_;

@@ -11,6 +11,7 @@
 
 #include "device/cuda/device.h"
 #include "device/cuda/view.h"
+#include "nn/head_kernel.h"
 #include "nn/kernel.h"
 
 namespace dn::cuda {
@@ -62,6 +63,14 @@ DN_HD inline float best_overlap_of(const Box& box, const TruthBox* truths, int c
   }
   return best;
 }
+
+// The report of a mini-batch from those of its images; one item.
+struct MiniBatchReportBody {
+  const LossReport* images;
+  size_t count;
+  LossReport* report;
+  DN_HD void operator()(size_t) const { *report = mini_batch_report(images, count); }
+};
 
 class HeadKernel : public Kernel {
  public:
