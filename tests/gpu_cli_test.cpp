@@ -186,6 +186,19 @@ TEST_F(Gpu, check_compares_layer_by_layer) {
   EXPECT_GT(check.cpu_loss, 0);
 }
 
+// A convolution whose output on a GPU is the sum behind it is compared there.
+TEST_F(Gpu, check_compares_sums_where_they_are) {
+  std::string cfg = tiny_cfg(3);
+  const std::string same = "[convolutional]\nbatch_normalize=1\nfilters=8\nsize=3\npad=1\nactivation=leaky\n[shortcut]\nfrom=-2\nactivation=linear\n";
+  write_file(file("sum.cfg"), cfg.insert(cfg.find("[convolutional]", cfg.find("[convolutional]") + 1), same));   // layers 1, 2
+  const DeviceCheck check = check_device(options("sum.cfg", true), 1);
+  std::vector<int> layers;
+  for (const DeviceCheck::Row& row : check.outputs) layers.push_back(row.layer);
+  EXPECT_EQ(layers, (std::vector{0, 2, 3, 4, 5, 6}));
+  for (const auto* rows : {&check.outputs, &check.gradients})
+    for (const DeviceCheck::Row& row : *rows) EXPECT_LT(row.errors.distance(), 1e-3) << row.layer << " " << row.name;
+}
+
 TEST_F(Gpu, check_sees_the_precision) {
   TrainOptions how = options("tiny.v1.cfg", true);
   how.device.precision = Precision::bf16;
