@@ -8,7 +8,11 @@ if(NOT DN_CUDA STREQUAL OFF)
     set(CMAKE_CUDA_COMPILER /usr/local/cuda/bin/nvcc)
   endif()
   check_language(CUDA)
-  find_path(DN_CUDNN_INCLUDE_DIR cudnn.h PATHS /usr/local/cuda/include /usr/include/x86_64-linux-gnu)
+  # Beside the toolkit, or from NVIDIA's Python package nvidia-cudnn-cu13 (or -cu12).
+  set(dn_cudnn_package nvidia/cudnn/include)
+  file(GLOB dn_python_cudnn $ENV{VIRTUAL_ENV}/lib/python3*/site-packages/${dn_cudnn_package} $ENV{HOME}/.local/lib/python3*/site-packages/${dn_cudnn_package}
+    /usr/local/lib/python3*/site-packages/${dn_cudnn_package} /usr/local/lib/python3*/dist-packages/${dn_cudnn_package})
+  find_path(DN_CUDNN_INCLUDE_DIR cudnn.h PATHS /usr/local/cuda/include /usr/include/x86_64-linux-gnu ${dn_python_cudnn})
   if(CMAKE_CUDA_COMPILER AND DN_CUDNN_INCLUDE_DIR)
     set(dn_with_cuda ON)
   elseif(DN_CUDA STREQUAL ON AND NOT CMAKE_CUDA_COMPILER)
