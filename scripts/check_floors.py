@@ -22,7 +22,7 @@ CONTAINED = [
     (re.compile(r"(turbojpeg|jpeglib)\.h$|(stb/)?stb_\w+\.h$"), re.compile(r"src/image/"), "image codecs"),
     (re.compile(r"pugixml\.hpp$"), re.compile(r"src/data/convert/"), "pugixml"),
     (re.compile(r"lib(av\w+|sw\w+)/"), re.compile(r"src/video/(\w+_ffmpeg\.cpp|ffmpeg\.h)$"), "FFmpeg"),
-    (re.compile(r"(cuda|cudnn|cublas)\w*\.h(pp)?$"), re.compile(r"src/device/cuda/"), "CUDA"),
+    (re.compile(r"(cuda|cudnn|cublas)\w*\.h(pp)?$"), re.compile(r"src/device/cuda/|tests/(driver/|fake_libraries/cudart)"), "CUDA"),
     (re.compile(r"omp\.h$"), re.compile(r"src/device/cpu/parallel\.h$"), "OpenMP"),
     (re.compile(r"gtest/|gmock/"), re.compile(r"src/.*_test\.cpp$|tests/"), "GoogleTest"),
     (re.compile(r"benchmark/"), re.compile(r"bench/"), "Google Benchmark"),

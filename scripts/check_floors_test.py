@@ -88,6 +88,7 @@ class CheckFloors(unittest.TestCase):
         for header in ["cuda_runtime_api.h", "cuda.h", "cudnn.h", "cublasLt.h"]:
             self.expect("src/device/cpu/device.h", f"#include <{header}>\n", "CUDA")
             self.assertEqual(self.run_on({"src/device/cuda/stream_driver.cpp": f"#include <{header}>\n"}).errors, [])
+            self.assertEqual(self.run_on({"tests/fake_libraries/cudart.cpp": f"#include <{header}>\n"}).errors, [])
         self.expect("src/device/cpu/device.h", "#include <omp.h>\n", "OpenMP")
         self.expect("src/device/cpu/device.h", "  #pragma omp simd\n", "OpenMP pragma")
         self.expect("src/graph/plan.h", "#include <gtest/gtest.h>\n", "GoogleTest")

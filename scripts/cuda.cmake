@@ -97,3 +97,15 @@ function(dn_fake_libraries target)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/src/device/cuda/library_test.cpp PROPERTIES
     COMPILE_DEFINITIONS DN_FAKE_LIBRARIES="${CMAKE_BINARY_DIR}/fake_libraries")
 endfunction()
+
+# What speaks to the driver (those files below src/), on a runtime of ours that pretends: a program of its own, since the others have the real one in them.
+function(dn_driver_tests)
+  file(GLOB tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/driver/*.cpp ${PROJECT_SOURCE_DIR}/tests/fake_libraries/cudart*.cpp)
+  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/src/ OUTPUT_VARIABLE sources)
+  add_executable(driver_tests ${tests} ${sources})
+  target_include_directories(driver_tests PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(driver_tests SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+  target_link_libraries(driver_tests PRIVATE dn_options GTest::gtest GTest::gtest_main Threads::Threads)
+  target_compile_options(driver_tests PRIVATE -O1)
+  gtest_discover_tests(driver_tests PROPERTIES TIMEOUT 60 DISCOVERY_TIMEOUT 60)
+endfunction()

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "device/cpu/parallel.h"
 #include "device/cuda/emulated_memory.h"
 #include "device/cuda/stream.h"
@@ -129,10 +128,6 @@ class EmulatedStream : public Stream {
 }  // namespace
 
 std::unique_ptr<Stream> emulated_stream(size_t bytes, size_t others) { return std::make_unique<EmulatedStream>(bytes, others); }
-
-OutOfMemory too_little_memory(size_t wanted, size_t free) {
-  return OutOfMemory(concat("the GPU has not ", bytes_text(static_cast<double>(wanted)), " of memory left; ", bytes_text(static_cast<double>(free)), " are free"));
-}
 
 void run_on_host(size_t count, const std::function<void(size_t)>& body) {
   const int threads = count < 8 ? 1 : cpu::available_processors();

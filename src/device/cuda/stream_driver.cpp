@@ -245,7 +245,7 @@ class GpuStream : public Stream {
     check(cudaStreamSynchronize(here()), "waiting for the GPU");
   }
 
-  // Of other threads nothing is recorded, and what they do meanwhile (pinned memory for the next images) does not end the recording.
+  // What other threads do meanwhile (pinned memory for the next images) does not end the recording; on this stream they do nothing, it would be recorded.
   std::unique_ptr<Recording> record(const std::function<void()>& work) override {
     check(cudaStreamBeginCapture(here(), cudaStreamCaptureModeThreadLocal), "beginning a recording");
     recording_ = true;
