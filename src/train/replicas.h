@@ -1,6 +1,6 @@
 // A training on several GPUs of one machine. The mini-batches of a batch are shared out, a run of neighbours to each GPU; gradients are summed before the one
-// update, which the first GPU makes; the others get its weights before the next batch. So `batch`, `subdivisions` and the rates mean what they mean on one GPU, and the weights come
-// out the same but for the order of the sum. What depends on how mini-batches follow each other cannot be shared (obstacle).
+// update, which the first GPU makes; the others get its weights before the next batch. So `batch`, `subdivisions` and the rates mean what they mean on one
+// GPU, and the weights come out the same but for the order of the sum. What depends on how mini-batches follow each other cannot be shared (obstacle).
 #pragma once
 
 #include <functional>
@@ -23,7 +23,7 @@ class SharedStatistics;
 // Of the run.
 struct ReplicaOptions {
   fs::path cfg;
-  DeviceChoice device;   // of the first GPU; its `others` are the replicas'
+  DeviceChoice device;   // `others` are the replicas'; conv_cache is the first's, which chose before them
   size_t memory = 0;     // TrainingPlanRequest
   bool pictures = false; // of ImageFeed
 };

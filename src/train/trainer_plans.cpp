@@ -75,7 +75,9 @@ void Trainer::open_replicas() {
   if (others.empty() || device_->kind() != DeviceKind::cuda) return;
   if (const std::string why = Replicas::obstacle(network_, static_cast<int>(others.size()) + 1); !why.empty())
     return log::warn(concat("-gpus: only GPU ", options_.device.gpu.gpu, " computes: ", why));
-  replicas_ = std::make_unique<Replicas>(ReplicaOptions{options_.cfg, options_.device, options_.memory, options_.show_samples > 0}, network_, *device_);
+  ReplicaOptions options{options_.cfg, options_.device, options_.memory, options_.show_samples > 0};
+  options.device.gpu.conv_cache = static_cast<cuda::Device&>(*device_).options().conv_cache;
+  replicas_ = std::make_unique<Replicas>(options, network_, *device_);
   replicas_->prepare({resizer_.at(iteration_), mini_batch(), network_.frozen(iteration_)});
 }
 
