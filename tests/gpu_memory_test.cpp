@@ -28,6 +28,7 @@ class GpuMemory : public testing::GpuProgram {
     write_file(file("deep.cfg"), deep.insert(second, more + more + more + more));
   }
   void SetUp() override {
+    GpuProgram::SetUp();
     if (testing::on_real_gpu()) GTEST_SKIP() << "a real GPU has the memory that it has";
   }
   static size_t arena(int mini_batch, const std::string& cfg = "large.cfg") {

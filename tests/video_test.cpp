@@ -59,6 +59,7 @@ int count_frames(const fs::path& path) {
 class Video : public testing::ProgramTest {
  protected:
   void SetUp() override {
+    ProgramTest::SetUp();
     if (!video_available()) GTEST_SKIP() << "built without FFmpeg";
   }
   static Finished demo(std::vector<std::string> more) {
