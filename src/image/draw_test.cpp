@@ -8,10 +8,6 @@
 
 #include "base/error.h"
 
-// The font libraries keep their caches until the process ends; the leak checker of a sanitizer build is told so.
-extern "C" const char* __lsan_default_suppressions();
-extern "C" const char* __lsan_default_suppressions() { return "leak:libfontconfig\n"; }
-
 namespace dn {
 namespace {
 
