@@ -8,6 +8,7 @@
 #include "device/cpu/device.h"
 #include "graph/plan.h"
 #include "tests/harness/gpu.h"
+#include "tests/harness/tensors.h"
 #include "train/batch_schedule.h"
 #include "train/optimizer.h"
 
@@ -91,20 +92,11 @@ Trained train(const std::string& text, Device& device, int iterations, PlanOptio
   return out;
 }
 
-double relative_distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (static_cast<double>(a[i]) - b[i]) * (static_cast<double>(a[i]) - b[i]);
-    size += static_cast<double>(a[i]) * a[i];
-  }
-  return std::sqrt(difference / size);
-}
-
 void expect_same_training(const std::string& text, int iterations, PlanOptions options = {}) {
   cpu::Device host({.threads = 1, .convolution = cpu::ConvAlgorithm::direct});
   cuda::Device gpu(testing::gpu_options(cuda::Precision::fp32));
   const Trained expected = train(text, host, iterations), got = train(text, gpu, iterations, options);
-  EXPECT_LT(relative_distance(expected.values, got.values), 5e-5);
+  EXPECT_LT(testing::distance(expected.values, got.values), 5e-5);
   ASSERT_EQ(expected.losses.size(), got.losses.size());
   for (size_t i = 0; i < expected.losses.size(); ++i) EXPECT_NEAR(got.losses[i], expected.losses[i], 2e-4 * std::abs(expected.losses[i])) << "loss " << i;
 }

@@ -7,6 +7,7 @@
 #include "device/cpu/device.h"
 #include "graph/plan.h"
 #include "tests/harness/gpu.h"
+#include "tests/harness/tensors.h"
 
 namespace dn {
 namespace {
@@ -172,14 +173,9 @@ TEST(plan_cuda, convolutions_finish_residual_sums) {
 TEST(plan_cuda, residual_sums_in_sixteen_bits) {
   cuda::Device gpu(testing::gpu_options(cuda::Precision::bf16)), wide(testing::gpu_options(cuda::Precision::fp32));
   const std::string text = residual_text(24);
-  const auto distance = [](const std::vector<float>& a, const std::vector<float>& b) {
-    double difference = 0, size = 0;
-    for (size_t i = 0; i < a.size(); ++i) difference += (double(a[i]) - b[i]) * (double(a[i]) - b[i]), size += double(a[i]) * a[i];
-    return std::sqrt(difference / size);
-  };
   const Result exact = run(wide, text, 2, {.training = true}), sums = run(gpu, text, 2, {.training = true}), copies = run(gpu, text, 2, {.training = true, .slices = false});
-  EXPECT_LT(distance(exact.outputs[0], sums.outputs[0]), 1.1 * distance(exact.outputs[0], copies.outputs[0]));
-  EXPECT_LT(distance(exact.grads, sums.grads), 1.1 * distance(exact.grads, copies.grads));
+  EXPECT_LT(testing::distance(exact.outputs[0], sums.outputs[0]), 1.1 * testing::distance(exact.outputs[0], copies.outputs[0]));
+  EXPECT_LT(testing::distance(exact.grads, sums.grads), 1.1 * testing::distance(exact.grads, copies.grads));
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 #include "base/rng.h"
 #include "data/test_folder.h"
-#include "tests/harness/gpu_program.h"
+#include "tests/harness/tensors.h"
 #include "train/optimizer.h"
 
 namespace dn {

@@ -1,10 +1,9 @@
 // Trainings of this process on the GPU of the tests and on the CPU, on the small data set of program.h.
 #pragma once
 
-#include <cmath>
-
 #include "tests/harness/gpu.h"
 #include "tests/harness/program.h"
+#include "tests/harness/tensors.h"
 #include "train/trainer.h"
 
 namespace dn::testing {
@@ -17,17 +16,6 @@ inline std::string refusal(const std::function<void()>& work) {
     return e.what();
   }
   return {};
-}
-
-// Largest difference, relative to the size of all.
-inline double distance(const std::vector<float>& a, const std::vector<float>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  double error = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    error += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
-    size += std::pow(static_cast<double>(a[i]), 2);
-  }
-  return std::sqrt(error / size);
 }
 
 class GpuProgram : public ProgramTest {

@@ -183,11 +183,12 @@ void expect_same_step(const HeadStep& expected, const HeadStep& got, double tole
   expect_same_losses(expected.sum, got.sum, tolerance, what + " sum");
 }
 
-void expect_gpu_as_host(const Layer& layer, const HeadCase& c, double tolerance, const std::string& what) {
+HeadStep expect_gpu_as_host(const Layer& layer, const HeadCase& c, double tolerance, const std::string& what) {
   const HeadStep host = head_step_on_host(layer, c), gpu = head_step_on_gpu(layer, c);
   EXPECT_GT(host.loss.assigned, 0) << what;
   expect_same_step(host, gpu, tolerance, what);
   EXPECT_EQ(gpu.padding, 0) << what;
+  return host;
 }
 
 void for_all_choices(const std::vector<std::vector<std::string>>& choices, const std::function<void(const std::string& keys, uint64_t number)>& work) {

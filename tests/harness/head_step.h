@@ -40,8 +40,8 @@ void expect_same_values(const std::vector<float>& expected, const std::vector<fl
 void expect_same_losses(const LossReport& expected, const LossReport& got, double tolerance, const std::string& what);
 void expect_same_step(const HeadStep& expected, const HeadStep& got, double tolerance, const std::string& what);
 
-// Both, of truths that are assigned, and of padding channels that stay zero.
-void expect_gpu_as_host(const Layer& layer, const HeadCase& c, double tolerance, const std::string& what);
+// Both, of truths that are assigned, and of padding channels that stay zero. Gives the host's.
+HeadStep expect_gpu_as_host(const Layer& layer, const HeadCase& c, double tolerance, const std::string& what);
 // One of each, all combinations, the last changing fastest: work(their keys, a number from 1 on).
 void for_all_choices(const std::vector<std::vector<std::string>>& choices, const std::function<void(const std::string& keys, uint64_t number)>& work);
 
