@@ -7,7 +7,7 @@
 #include "data/batch_layout.h"
 #include "nn/cuda/param_mirror.h"
 #include "train/cuda/shared_statistics.h"
-#include "train/memory_estimate.h"
+#include "train/training_plan.h"
 
 namespace dn {
 namespace {
@@ -109,9 +109,7 @@ std::string Replicas::text() const {
 void Replicas::prepare(const PlanWish& wish) {
   for (size_t rank = 1; rank < members_.size(); ++rank) {
     Member& member = *members_[rank];
-    // They have no optimizer and no averages, and so have none to come.
-    const MemoryEstimate m = estimate_training(*member.network, {}, 0, 0, DeviceKind::cuda);
-    member.plans->set_there({m.momentum + m.averages, member.feed->device_bytes()});
+    member.plans->set_there(bytes_there(*member.network, DeviceKind::cuda, member.feed->device_bytes()));   // no optimizer, no averages
     try {
       member.plan = &member.plans->training(wish.size, wish.mini_batch, wish.frozen);
     } catch (const Error& e) {

@@ -35,8 +35,7 @@ void Trainer::take_state() try {
 
 // The optimizer and the averages were made before any plan.
 BytesThere Trainer::there() const {
-  const MemoryEstimate m = estimate_training(network_, {}, 0, 0, device_->kind());
-  return {m.momentum + m.averages, feed_ ? feed_->device_bytes() : 0};
+  return bytes_there(network_, device_->kind(), feed_ ? feed_->device_bytes() : 0);
 }
 
 // Memory is taken before hours have gone by: by the plan of the first iteration. Before it, to see that they fit, the plan of the largest input is planned,

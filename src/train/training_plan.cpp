@@ -114,6 +114,11 @@ TooLittleMemory too_little(Network& network, Device& device, const TrainingPlanR
 
 }  // namespace
 
+BytesThere bytes_there(const Network& network, DeviceKind device, size_t drawing) {
+  const MemoryEstimate m = estimate_training(network, {}, 0, 0, device);
+  return {m.momentum + m.averages, drawing};
+}
+
 PlanOptions training_plan_options(const Network& network, Device& device, const TrainingPlanRequest& request) {
   PlanOptions options;
   options.training = true;

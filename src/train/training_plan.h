@@ -14,6 +14,8 @@ struct BytesThere {
   size_t state = 0;     // of the optimizer and averages
   size_t drawing = 0;   // for images
 };
+// Where the optimizer and the averages have all that they will: they were made before, or there are none.
+BytesThere bytes_there(const Network& network, DeviceKind device, size_t drawing);
 
 struct TrainingPlanRequest {
   NetSize size;
